@@ -135,6 +135,8 @@ export const StagingEntry = {
   journal: '.verified',
   /** Blobs as they came, until there is room to decode them. */
   blobs: '.blobs',
+  /** The piece index of the image, for a pull that goes on. */
+  pieces: '.pieces',
   /** A socket, as long as the disk is brought: there other processes read what is verified of it. */
   fill: '.fill.sock',
 } as const;

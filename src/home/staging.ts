@@ -52,16 +52,15 @@ export class Staging {
     for (const file of files) await fsyncOrRemove(this.pathOf(file));
     await this.removeBlobs();
     await this.journal.remove();
-    await this.#removeSocket();
+    // The socket of a pull that was killed.
+    for (const entry of [StagingEntry.pieces, StagingEntry.fill]) await this.#remove(this.pathOf(entry));
   }
 
-  /** Of a pull that was killed. */
-  async #removeSocket(): Promise<void> {
-    const socket = this.pathOf(StagingEntry.fill);
-    await onDisk('remove', socket, async () => removeEntry(socket));
+  async #remove(file: string): Promise<void> {
+    await onDisk('remove', file, async () => removeEntry(file));
   }
 
   async removeBlobs(): Promise<void> {
-    await onDisk('remove', this.blobsDirectory, async () => removeEntry(this.blobsDirectory));
+    await this.#remove(this.blobsDirectory);
   }
 }

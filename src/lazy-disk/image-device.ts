@@ -12,6 +12,7 @@ import type { DiskChunk, FlatImage } from '../oci/tart-image.ts';
 import type { Session } from '../session/session.ts';
 import { chunksWithin } from '../transfer/fill/chunks-within.ts';
 import { DiskUnits } from '../transfer/fill/disk-units.ts';
+import { rangeOf, runsOf } from './unit-runs.ts';
 
 /** How often it is looked whether some process brings the image now, in milliseconds. */
 const LOOK_EVERY_MS = 100;
@@ -25,6 +26,9 @@ interface Source {
   /** Opened when the first of it is verified: until then it may still be replaced. */
   disk: Promise<FileHandle> | undefined;
 }
+
+/** By whose word something is verified: a process that brings the image, or the image, which is whole. */
+type Voucher = NbdClient | 'whole-image';
 
 export interface ImageDeviceOptions {
   /** Contents that are nothing but zeros, as texts of their digests. */
@@ -50,8 +54,9 @@ export class ImageDevice implements BlockDevice {
   readonly #staging: Staging;
   readonly #ended = new AbortController();
   readonly #units: DiskUnits;
-  /** Which units are known to be verified in {@link #disk}. */
+  /** Which units are known to be verified in {@link #disk}, by the word of {@link #voucher}. */
   #verified: Uint8Array;
+  #voucher: Voucher | undefined;
   #disk: { readonly handle: FileHandle; readonly file: string } | undefined;
   #source: Promise<Source | undefined> | undefined;
   /** That something is late was told, and nothing has come since. */
@@ -87,12 +92,12 @@ export class ImageDevice implements BlockDevice {
 
   async ready(range: ByteRange, signal: AbortSignal): Promise<void> {
     const wanted = this.#wanted(range);
-    if (this.#has(wanted)) return;
+    if (wanted.length === 0 || (this.#has(wanted) && this.#isVouchedFor)) return;
     const ended = AbortSignal.any([signal, this.#ended.signal]);
     setMaxListeners(0, ended); // One for each part that is waited for.
     const late = setTimeout(() => this.#tellLate(), LATE_AFTER_MS);
     try {
-      while (!this.#has(wanted)) {
+      while (!this.#has(wanted) || (await this.#isTakenOver())) {
         ended.throwIfAborted();
         if (!(await this.#bring(wanted, ended))) await delay(LOOK_EVERY_MS, undefined, { signal: ended });
       }
@@ -102,7 +107,10 @@ export class ImageDevice implements BlockDevice {
     }
   }
 
-  async read({ offset, length }: ByteRange): Promise<Uint8Array> {
+  async read(range: ByteRange, signal: AbortSignal = this.#ended.signal): Promise<Uint8Array> {
+    const { offset, length } = range;
+    // A long answer is read a part at a time, and another process may have come to the disk since it began.
+    await this.ready(range, signal);
     const bytes = Buffer.allocUnsafe(length);
     if (this.#disk === undefined) throw new TypeError('nothing is ready');
     await readRange(this.#disk.handle, this.#name.toString(), offset, bytes);
@@ -136,6 +144,38 @@ export class ImageDevice implements BlockDevice {
     return units.every((unit) => this.#verified[unit] === 1);
   }
 
+  /** Whether nothing can have been written over what is known to be verified. */
+  get #isVouchedFor(): boolean {
+    return this.#voucher === 'whole-image' || this.#voucher?.isOpen === true;
+  }
+
+  /**
+   * Whether another process brings the image now than the one whose word all was verified by. It may write over that
+   * what it has not verified, so nothing counts any more but what it says itself. It can be reached before it writes;
+   * while none can, nothing changes.
+   */
+  async #isTakenOver(): Promise<boolean> {
+    while (!this.#isVouchedFor) {
+      const mine = (this.#source ??= this.#find());
+      const source = await mine.catch(() => undefined);
+      if (source?.client.isOpen === true) {
+        if (source.client === this.#voucher) return false;
+        this.#vouch(source.client);
+        return true;
+      }
+      // None, or one that has ended.
+      if (this.#source === mine) this.#source = undefined;
+      if (source === undefined) return false;
+    }
+    return false;
+  }
+
+  /** From now on what this one says counts, and nothing that another one said. */
+  #vouch(voucher: Voucher): void {
+    this.#voucher = voucher;
+    this.#verified = new Uint8Array(this.#units.count);
+  }
+
   /** @returns whether there is news: else the caller looks again a little later. */
   async #bring(wanted: readonly number[], signal: AbortSignal): Promise<boolean> {
     this.#source ??= this.#find();
@@ -151,11 +191,12 @@ export class ImageDevice implements BlockDevice {
       await Promise.all(
         runsOf(missing).map(async (run) => {
           // No more than is read, or the fetching side would wait for what lies beside it.
-          await source.client.cache(this.#rangeOf(run), signal);
+          await source.client.cache(rangeOf(this.#units, run), signal);
           source.disk ??= this.#openStaged(source.client);
           const disk = await source.disk;
-          // Of the file that was opened, and no other that came into its place since.
-          if (this.#disk?.handle === disk) for (const unit of run) this.#verified[unit] = 1;
+          // Of the file that was opened, and no other that came into its place since; and by the word that counts.
+          const counts = this.#disk?.handle === disk && this.#voucher === source.client;
+          if (counts) for (const unit of run) this.#verified[unit] = 1;
         }),
       );
       return true;
@@ -170,16 +211,11 @@ export class ImageDevice implements BlockDevice {
     }
   }
 
-  #rangeOf(run: readonly number[]): ByteRange {
-    const [first, last] = [this.#units.unit(run[0] ?? 0), this.#units.unit(run.at(-1) ?? 0)];
-    return { offset: first.offset, length: last.offset + last.length - first.offset };
-  }
-
   /** The whole image, or the process that brings it. @returns undefined for neither, and for the whole image. */
   async #find(): Promise<Source | undefined> {
     const image = await this.#session.images.find(this.#name);
     if (image?.directory.layout === 'standalone') {
-      await this.#adopt(await openForReading(`${image.directory.path}/${VmFile.disk}`));
+      await this.#adopt(await openForReading(`${image.directory.path}/${VmFile.disk}`), 'whole-image');
       this.#verified.fill(1);
       return undefined;
     }
@@ -192,33 +228,21 @@ export class ImageDevice implements BlockDevice {
    */
   async #openStaged(client: NbdClient): Promise<FileHandle> {
     const handle = await openForReading(this.#staging.pathOf(VmFile.disk));
-    const adopted = await this.#adopt(handle);
+    const adopted = await this.#adopt(handle, client);
     await client.hear(this.#ended.signal);
     return adopted;
   }
 
-  /** What was verified stays so in the same file, whichever process goes on with it. */
-  async #adopt(handle: FileHandle): Promise<FileHandle> {
+  async #adopt(handle: FileHandle, voucher: Voucher): Promise<FileHandle> {
     const { ino, dev } = await handle.stat({ bigint: true });
     const file = `${dev} ${ino}`;
+    this.#vouch(voucher);
     if (this.#disk?.file === file) {
       await handle.close();
       return this.#disk.handle;
     }
     this.#opened.push(handle);
-    this.#verified = new Uint8Array(this.#units.count);
     this.#disk = { handle, file };
     return handle;
   }
-}
-
-/** Numbers that follow each other, together. @param numbers ascending. */
-function runsOf(numbers: readonly number[]): readonly (readonly number[])[] {
-  const runs: number[][] = [];
-  for (const number of numbers) {
-    const run = runs.at(-1);
-    if (run?.at(-1) === number - 1) run.push(number);
-    else runs.push([number]);
-  }
-  return runs;
 }

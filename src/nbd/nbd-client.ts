@@ -64,6 +64,11 @@ export class NbdClient {
     return this.#ask(Command.flush, { offset: 0, length: 0 }, signal);
   }
 
+  /** Whether the server can still answer. */
+  get isOpen(): boolean {
+    return this.#broken === undefined && !this.#socket.destroyed;
+  }
+
   close(): void {
     this.#socket.destroy();
   }

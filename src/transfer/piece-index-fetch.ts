@@ -1,4 +1,5 @@
 import { TartletError } from '../errors.ts';
+import type { BlobIdentity } from '../oci/descriptor.ts';
 import { PieceIndex } from '../oci/piece-index.ts';
 import type { FlatImage } from '../oci/tart-image.ts';
 import { BlobVerifier } from '../registry/blobs/blob-verifier.ts';
@@ -15,9 +16,22 @@ import { untilVerified } from '../registry/verified-read.ts';
 export async function fetchPieceIndex(
   client: BlobFetcher,
   { pieces, base }: FlatImage,
-  options: { readonly signal: AbortSignal; readonly onBytes?: ((bytes: number) => void) | undefined },
+  options: IndexFetchOptions,
 ): Promise<PieceIndex | undefined> {
-  if (pieces === undefined) return undefined;
+  return pieces && PieceIndex.parse(await fetchIndexBytes(client, pieces, options), base);
+}
+
+export interface IndexFetchOptions {
+  readonly signal: AbortSignal;
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+}
+
+/** The bytes of an index, verified. @throws TartletError as {@link fetchPieceIndex} */
+export async function fetchIndexBytes(
+  client: BlobFetcher,
+  pieces: BlobIdentity,
+  options: IndexFetchOptions,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(pieces.size);
   const read = async (): Promise<void> => {
     const verifier = new BlobVerifier(pieces.digest, pieces.size);
@@ -29,7 +43,7 @@ export async function fetchPieceIndex(
     verifier.verdict();
   };
   await untilVerified(client, pieces, read, () => undefined);
-  return PieceIndex.parse(bytes, base);
+  return bytes;
 }
 
 /** Whether an index, or a piece, is not what it should be, or not there: the layers are asked then. */

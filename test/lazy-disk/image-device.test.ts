@@ -1,6 +1,11 @@
+import { truncateSync, writeFileSync } from 'node:fs';
 import { expect, it, onTestFinished, vi } from 'vitest';
+import type { ByteRange } from '../../src/fs/disk/read-range.ts';
+import { Staging } from '../../src/home/staging.ts';
 import { ImageDevice } from '../../src/lazy-disk/image-device.ts';
 import { RemoteName } from '../../src/names/remote-name.ts';
+import type { BlockDevice } from '../../src/nbd/block-device.ts';
+import { NbdServer } from '../../src/nbd/nbd-server.ts';
 import { parseManifest, requireImage } from '../../src/oci/manifest.ts';
 import { type FlatImage, parseTartImage } from '../../src/oci/tart-image.ts';
 import { pull } from '../../src/transfer/pull/pull.ts';
@@ -125,3 +130,37 @@ it('stops waiting when it is closed, and when its caller does not want it any mo
   await device.close();
   await expect(other).rejects.toThrow(/aborted|unwanted|closed/);
 });
+
+it('asks the process that brings a large image for 4 GiB in requests that can say so (S98)', async () => {
+  const GIB = 1024 ** 3;
+  const session = freshSession();
+  const parsed = understood();
+  const [first] = parsed.base.chunks;
+  if (first === undefined) throw new Error('no chunk');
+  const chunks = Array.from({ length: 5 }, (_, index) => ({ ...first, index, offset: index * GIB, size: GIB }));
+  const large: FlatImage = { ...parsed, base: { ...parsed.base, size: 5 * GIB, chunks } };
+  const staging = await Staging.open(session.home, large.manifest.digest);
+  truncateSync(writtenFile(staging.pathOf('disk.img')), large.base.size);
+  const ready: ByteRange[] = [];
+  const filling: BlockDevice = {
+    size: large.base.size,
+    extents: async (range) => Promise.resolve([{ ...range, kind: 'data' }]),
+    ready: async (range) => {
+      ready.push(range);
+      return Promise.resolve();
+    },
+    read: async () => Promise.reject(new Error('nothing is read here')),
+  };
+  const server = await NbdServer.listen(staging.pathOf('.fill.sock'), [{ name: '', device: filling }]);
+  onTestFinished(async () => server.close());
+  const name = RemoteName.parse(`127.0.0.1:1/org/vm@${image.digest}`);
+  const device = new ImageDevice(session, name, large, { zeros: new Set(), onLate: () => undefined });
+  onTestFinished(async () => device.close());
+  await device.ready({ offset: 7, length: 2 ** 32 - 1 }, SIGNAL);
+  expect(ready.reduce((sum, { length }) => sum + length, 0)).toBe(4 * GIB + 1024 * 1024);
+});
+
+function writtenFile(file: string): string {
+  writeFileSync(file, '');
+  return file;
+}

@@ -44,7 +44,8 @@ export async function downloadFlat(
       bringParts(session, subject, context, orderOfParts(room), (pool, route) => [
         async () => fetchVmFiles(route, image, staging, patience),
         async () => {
-          const pieces = image.pieces && (async () => usableIndex(session, { subject, image, route, patience }));
+          const pieces =
+            image.pieces && (async () => usableIndex(session, { subject, image, route, staging, patience }));
           const how = { patience, offers, order, guest, pieces };
           await buildDisk(pool, { ...workplace, plan, room, fill, ...how, ...toReport, onChunk });
         },
