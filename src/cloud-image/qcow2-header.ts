@@ -3,6 +3,9 @@ import { TartletError } from '../errors.ts';
 /** Bytes of the header that are looked at. */
 const HEADER_BYTES = 112;
 
+/** Where the place and the length of a backing file's name end. */
+const BACKING_FILE_END = 20;
+
 /** Features that a reader has to know, by their bits; all others are of the future. */
 const DIRTY = 1n;
 const CORRUPT = 2n;
@@ -38,13 +41,14 @@ export function qcow2DiskBytes(head: Uint8Array, name: string): number {
 
 /**
  * Why a qcow2 image cannot be opened by itself, or leads to other files, in a sentence without a full stop; undefined
- * where it can. One whose header is cut off leads nowhere.
+ * where it can. One that ends before it could name its backing file leads nowhere.
  *
- * @param head the first bytes of the file, 112 or more where it has so many.
+ * @param head the first bytes of the file, 112 or more where it has so many. QEMU reads zeros behind its end.
  */
 export function whyNotAlone(head: Uint8Array): string | undefined {
-  const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
-  if (bytes.length < HEADER_BYTES) return undefined;
+  if (head.length < BACKING_FILE_END) return undefined;
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.set(head.subarray(0, HEADER_BYTES));
   const version = bytes.readUInt32BE(4);
   if (version !== 2 && version !== 3) return `it has version ${version} of qcow2, and 2 and 3 are known`;
   if (bytes.readBigUInt64BE(8) !== 0n) return 'it is a difference to another file, its backing file';

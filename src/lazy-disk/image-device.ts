@@ -3,15 +3,16 @@ import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTartletError } from '../errors.ts';
 import { openForReading, readRange, type ByteRange } from '../fs/disk/read-range.ts';
-import { StagingEntry, VmFile } from '../home/home-entry.ts';
+import { VmFile } from '../home/home-entry.ts';
 import { Staging } from '../home/staging.ts';
 import type { RemoteName } from '../names/remote-name.ts';
 import type { BlockDevice, Extent } from '../nbd/block-device.ts';
-import { NbdClient } from '../nbd/nbd-client.ts';
+import type { NbdClient } from '../nbd/nbd-client.ts';
 import type { DiskChunk, FlatImage } from '../oci/tart-image.ts';
 import type { Session } from '../session/session.ts';
 import { chunksWithin } from '../transfer/fill/chunks-within.ts';
 import { DiskUnits } from '../transfer/fill/disk-units.ts';
+import { reachFill } from '../transfer/fill/served-fill.ts';
 import { rangeOf, runsOf } from './unit-runs.ts';
 
 /** How often it is looked whether some process brings the image now, in milliseconds. */
@@ -219,7 +220,7 @@ export class ImageDevice implements BlockDevice {
       this.#verified.fill(1);
       return undefined;
     }
-    return { client: await NbdClient.connect(this.#staging.pathOf(StagingEntry.fill)), disk: undefined };
+    return { client: await reachFill(this.#staging), disk: undefined };
   }
 
   /**

@@ -19,7 +19,7 @@ import { type StartEstimate, withRate } from './estimate.ts';
 import { ImageDevice } from './image-device.ts';
 import { keepPulling } from './keep-pulling.ts';
 import { copyImage } from './arrival/image-copy.ts';
-import { type LazyVm, understandLazyVm } from './arrival/lazy-vm.ts';
+import { type LazyVm, understandLazyVm, whyByTls } from './arrival/lazy-vm.ts';
 import { makeOverlay } from './arrival/overlay.ts';
 import { RateMeter } from './rate-meter.ts';
 
@@ -111,12 +111,14 @@ class ArrivingDisk {
   }
 
   async #pull(estimate: StartEstimate, order: BootOrder | undefined): Promise<void> {
-    const { imageName, record, image } = this.#vm;
+    const { imageName, insecure, record, image } = this.#vm;
     this.#tell({ kind: 'disk-arrives', image: imageName.toString(), ...needsOf(estimate) });
+    const byTls = whyByTls(this.#vm);
+    if (byTls !== undefined) this.#note(byTls);
     const meter = new RateMeter(RATE_AFTER_MS, (rate) => this.#tellRate(withRate(estimate, rate)));
     await keepPulling(this.#session, imageName, {
       onEvent: (event) => meter.see(event),
-      insecure: record.insecure,
+      insecure,
       manifest: image.manifest,
       asked: record.asked,
       order,

@@ -375,5 +375,6 @@ export const SECTIONS: readonly Section[] = [
     /* S98 */ 'a client of a disk that arrives does not keep to the protocol (NBD), asks without end, or leaves',
     /* S99 */ 'an order for a disk that arrives is wrong, endless, misleading, or does not come',
     /* S100 */ 'a registry that turns hostile when a guest has read some of its disk, and a pull goes on',
+    /* S101 */ 'what another user says of a disk that arrives, where several share a home',
   ]),
 ];

@@ -1,12 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { expect, it, onTestFinished } from 'vitest';
+import { Staging } from '../../src/home/staging.ts';
+import { understandLazyVm, whyByTls } from '../../src/lazy-disk/arrival/lazy-vm.ts';
 import { cloneOnDemand } from '../../src/lazy-disk/clone-on-demand.ts';
+import { ImageDevice } from '../../src/lazy-disk/image-device.ts';
 import { openArrival } from '../../src/lazy-disk/open-arrival.ts';
 import { LocalName } from '../../src/names/local-name.ts';
+import { NbdServer } from '../../src/nbd/nbd-server.ts';
+import type { RunEvent } from '../../src/run/run-request.ts';
 import type { Session } from '../../src/session/session.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { configJson, freshSession } from '../support/home.ts';
+import { leaveOut } from '../support/left-out.ts';
+import { MemoryDevice } from '../support/memory-device.ts';
 import { startStaticRegistry } from '../support/static-registry.ts';
 import { tinyImage } from '../support/tart-image.ts';
 
@@ -122,4 +129,63 @@ it('begins as no other image than the manifest that lies there is of (P45)', asy
   const { session, at } = await lazyVm();
   writeFileSync(at('.lazy-manifest.json'), tinyImage({ chunks: [Buffer.alloc(4096, 'other')] }).manifest);
   await expect(begin(session)).rejects.toMatchObject({ code: 'VM_INVALID' });
+});
+
+it('lets QEMU open nothing that is named in a header cut short, behind which QEMU reads zeros (S101)', async () => {
+  const { session, at } = await lazyVm();
+  const victim = `${temporaryDirectory()}/victim`;
+  // The 72 bytes of version 2, and the name behind them.
+  const cut = header((bytes) => {
+    bytes.writeUInt32BE(2, 4);
+    bytes.writeBigUInt64BE(72n, 8);
+    bytes.writeUInt32BE(victim.length, 16);
+  }).subarray(0, 72);
+  writeFileSync(at('lazy.qcow2'), Buffer.concat([cut, Buffer.from(victim)]));
+  await expect(begin(session)).rejects.toMatchObject({ code: 'VM_INVALID' });
+});
+
+it('speaks plain HTTP only where no other user can have written so (S101)', async () => {
+  const { session, at } = await lazyVm();
+  const vm = { name: 'ci', directory: session.vms.pathOf(ci) };
+  const record = JSON.parse(readFileSync(at('.lazy.json'), 'utf8')) as object;
+  writeFileSync(at('.lazy.json'), JSON.stringify({ ...record, insecure: true }));
+  const own = await understandLazyVm(vm);
+  expect([own.insecure, whyByTls(own)]).toEqual([true, undefined]);
+  chmodSync(at('.lazy.json'), 0o666);
+  const written = await understandLazyVm(vm);
+  expect([written.insecure, whyByTls(written)]).toEqual([false, expect.stringContaining('by TLS')]);
+  chmodSync(at('.lazy.json'), 0o644);
+  chmodSync(vm.directory, 0o777);
+  expect((await understandLazyVm(vm)).insecure).toBe(false);
+});
+
+it('says that it asks by TLS, and does so, where another user may have written that there is none (S101)', async () => {
+  const { session, at } = await lazyVm();
+  const record = JSON.parse(readFileSync(at('.lazy.json'), 'utf8')) as object;
+  writeFileSync(at('.lazy.json'), JSON.stringify({ ...record, insecure: true }));
+  chmodSync(at('.lazy.json'), 0o666);
+  const notes: string[] = [];
+  const tell = (event: RunEvent): void => void (event.kind === 'note' && notes.push(event.text));
+  const arrival = await openArrival(session, { name: 'ci', directory: session.vms.pathOf(ci) }, tell);
+  onTestFinished(async () => arrival?.close());
+  expect(notes).toEqual([expect.stringContaining('the registry is asked by TLS')]);
+});
+
+it('takes the word of no other user for what is verified (S101)', async (context) => {
+  leaveOut(context, process.geteuid?.() !== 0 || process.platform !== 'linux', 'only root of Linux can be other users');
+  const { session } = await lazyVm();
+  const vm = await understandLazyVm({ name: 'ci', directory: session.vms.pathOf(ci) });
+  const staging = await Staging.open(session.home, vm.image.manifest.digest);
+  writeFileSync(staging.pathOf('disk.img'), Buffer.alloc(vm.image.base.size, 'unverified'));
+  const believing = new MemoryDevice(Buffer.alloc(vm.image.base.size));
+  const server = await NbdServer.listen(staging.pathOf('.fill.sock'), [{ name: '', device: believing }]);
+  onTestFinished(async () => server.close());
+  chownSync(staging.pathOf('.fill.sock'), 5001, 5001);
+  const device = new ImageDevice(session, vm.imageName, vm.image, { zeros: new Set(), onLate: () => undefined });
+  onTestFinished(async () => device.close());
+  const signal = AbortSignal.timeout(300);
+  await expect(device.ready({ offset: 0, length: 1 }, signal)).rejects.toThrow(/timeout|aborted/);
+  expect(believing.waitedFor).toEqual([]);
+  chownSync(staging.pathOf('.fill.sock'), 0, 0);
+  await device.ready({ offset: 0, length: 1 }, new AbortController().signal);
 });

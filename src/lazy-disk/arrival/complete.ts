@@ -14,7 +14,7 @@ import type { PullOptions } from '../../transfer/pull/pull.ts';
 import { bringImage } from './bring-image.ts';
 import { copyImage } from './image-copy.ts';
 import { keepBootOrder } from './keep-order.ts';
-import { type LazyVm, understandLazyVm } from './lazy-vm.ts';
+import { type LazyVm, understandLazyVm, whyByTls } from './lazy-vm.ts';
 import { mergeOverlay, overlayBytes } from './overlay.ts';
 import { requireQemuImg } from './qemu-img.ts';
 
@@ -61,8 +61,10 @@ async function complete(
   const hasWritten = await exists(`${directory}/${LazyFile.overlay}`);
   if (hasWritten) await overlayBytes(directory);
   const program = hasWritten ? await requireQemuImg(session.environment['PATH'] ?? '') : undefined;
-  const { imageName, image, record } = lazy;
-  const { insecure, asked } = record;
+  const { imageName, image, insecure, record } = lazy;
+  const { asked } = record;
+  const byTls = whyByTls(lazy);
+  if (byTls !== undefined) session.emit({ kind: 'note', subject: lazy.name, text: byTls });
   const wanted = { imageName, insecure, asked, manifest: image.manifest };
   await bringImage(tellingOfRest(session, lazy), wanted, concurrency === undefined ? {} : { concurrency });
   try {

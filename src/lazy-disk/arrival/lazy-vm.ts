@@ -1,4 +1,5 @@
 import { TartletError } from '../../errors.ts';
+import { isOwnFile } from '../../fs/own-file.ts';
 import { readSmallFileIfThere } from '../../fs/small-file.ts';
 import { LazyFile } from '../../home/home-entry.ts';
 import { type LazyRecord, readLazyRecord } from '../../home/lazy-record.ts';
@@ -12,6 +13,11 @@ export interface LazyVm {
   readonly name: string;
   readonly directory: string;
   readonly record: LazyRecord;
+  /**
+   * Whether its registry is spoken to by plain HTTP, where a login could be read on the way: only if no other user can
+   * have written that into the record.
+   */
+  readonly insecure: boolean;
   /** Of the image, with its digest. */
   readonly imageName: RemoteName;
   readonly image: FlatImage;
@@ -31,7 +37,15 @@ export async function understandLazyVm({ name, directory }: Pick<LazyVm, 'name' 
   if (record.diskBytes < image.base.size)
     throw notUnderstood(name, `${directory}/${LazyFile.record} says that it has ${record.diskBytes} bytes`);
   await requireOwnData(directory, name);
-  return { name, directory, record, imageName, image };
+  const insecure = record.insecure && (await isOwnFile(`${directory}/${LazyFile.record}`));
+  return { name, directory, record, insecure, imageName, image };
+}
+
+/** What is to be told where the record asks for plain HTTP, and another user may have written that. */
+export function whyByTls({ directory, record, insecure }: LazyVm): string | undefined {
+  if (!record.insecure || insecure) return undefined;
+  const file = `${directory}/${LazyFile.record}`;
+  return `the registry is asked by TLS: another user may have written into ${file} that it has none`;
 }
 
 function notUnderstood(name: string, why: string): TartletError {

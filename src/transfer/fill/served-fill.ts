@@ -1,10 +1,13 @@
 import type { FileHandle } from 'node:fs/promises';
 import { openForReading, readRange, type ByteRange } from '../../fs/disk/read-range.ts';
+import { isOwnSocket } from '../../fs/socket.ts';
 import { StagingEntry } from '../../home/home-entry.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-directory.ts';
 import type { BlockDevice, Extent } from '../../nbd/block-device.ts';
+import { NbdClient } from '../../nbd/nbd-client.ts';
 import { NbdServer } from '../../nbd/nbd-server.ts';
+import { ConnectionBroken } from '../../nbd/protocol.ts';
 import type { FlatImage } from '../../oci/tart-image.ts';
 import type { Session } from '../../session/session.ts';
 import type { DiskFill } from './disk-fill.ts';
@@ -35,6 +38,17 @@ export async function whileFillIsServed<T>(
     await server?.close();
     await device.close();
   }
+}
+
+/**
+ * Reaches the process that brings the disk in a staging directory.
+ * @throws ConnectionBroken also where another user has placed the socket, whose word for what is verified does not
+ * count; and the system's own error where there is none.
+ */
+export async function reachFill(staging: Staging): Promise<NbdClient> {
+  const socket = staging.pathOf(StagingEntry.fill);
+  if (await isOwnSocket(socket)) return NbdClient.connect(socket);
+  throw new ConnectionBroken(`${socket} is not a socket of this user`);
 }
 
 /** A disk in a staging directory, of which only what is verified is ever read. */
