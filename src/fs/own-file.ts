@@ -3,6 +3,7 @@ import { lstat, open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isTartletError, systemCode } from '../errors.ts';
 import { hasAccessList } from './native.ts';
+import { lstatIfThere } from './stats.ts';
 import { throughDescriptor } from './trusted-path.ts';
 import { readOpenFile } from './small-file.ts';
 
@@ -44,6 +45,15 @@ export async function isOwnFile(file: string): Promise<boolean> {
     async () => (await isOwnDirectory(path.dirname(file))) && (await isOwn(await lstat(file), file)),
   );
   return found ?? false;
+}
+
+/**
+ * Whether a socket lies at a path, and no symlink to one, that this user has placed there or root: what answers there
+ * can be believed.
+ */
+export async function isOwnSocket(place: string): Promise<boolean> {
+  const stats = await lstatIfThere(place);
+  return stats?.isSocket() === true && (stats.uid === 0 || stats.uid === process.geteuid?.());
 }
 
 async function isOwn(stats: Stats, place: string): Promise<boolean> {

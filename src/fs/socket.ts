@@ -3,7 +3,6 @@ import { basename, dirname } from 'node:path';
 import { openDirectory } from './directory.ts';
 import { makeDirectory, moveEntry } from './entry.ts';
 import { removeEntry } from './remove.ts';
-import { lstatIfThere } from './stats.ts';
 import { throughDescriptor } from './trusted-path.ts';
 
 /** Of a directory that only this user can look into. */
@@ -38,15 +37,6 @@ export async function placeSocket(place: string, mode: number, listen: (path: st
   } finally {
     await removeEntry(making);
   }
-}
-
-/**
- * Whether a socket lies at a path, and no symlink to one, that this user has placed there or root: what answers there
- * can be believed.
- */
-export async function isOwnSocket(place: string): Promise<boolean> {
-  const stats = await lstatIfThere(place);
-  return stats?.isSocket() === true && (stats.uid === 0 || stats.uid === process.geteuid?.());
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { openForReading, readRange, type ByteRange } from '../../fs/disk/read-range.ts';
-import { isOwnSocket } from '../../fs/socket.ts';
+import { isOwnSocket } from '../../fs/own-file.ts';
 import { StagingEntry } from '../../home/home-entry.ts';
 import type { Staging } from '../../home/staging.ts';
 import { VmFile } from '../../home/vm-directory.ts';
