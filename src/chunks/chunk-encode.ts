@@ -11,6 +11,9 @@ import { PieceRecorder } from './piece-record.ts';
 import { isZeroPiece, PIECE_BYTES, readWindow } from './disk-window.ts';
 import { Stopwatch } from './time-spent.ts';
 
+/** What an extent became. */
+export type EncodedExtent = Pick<PushedChunk, 'blob' | 'contentDigest' | 'pieces'>;
+
 /** Which bytes of which disk become a chunk, and whether in pieces. */
 export type DiskExtent = Pick<PushJob, 'disk' | 'offset' | 'contentSize' | 'pieces'>;
 
@@ -42,7 +45,7 @@ export async function encodeChunk(
   signal: AbortSignal,
   stopwatch = new Stopwatch(),
   onRead: (diskBytes: number) => void = () => undefined,
-): Promise<Pick<PushedChunk, 'blob' | 'contentDigest' | 'pieces'>> {
+): Promise<EncodedExtent> {
   const content = createHash('sha256');
   const mode = await onDisk('create', to, async () => modeIn(dirname(to), 0o600));
   const spool = new Spool(to, mode, stopwatch);

@@ -1,6 +1,7 @@
 import { removeEntry } from '../fs/remove.ts';
 import { Digest } from '../names/digest.ts';
-import { encodeChunk, isAllZero } from './chunk-encode.ts';
+import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
+import { type EncodedExtent, encodeChunk, isAllZero } from './chunk-encode.ts';
 import type { ChunkContext } from './chunk-fetch.ts';
 import type { PushedChunk, PushJob, PushResult } from './chunk-job.ts';
 import { fileBytes } from './file-blob.ts';
@@ -11,13 +12,10 @@ import { fileBytes } from './file-blob.ts';
  * memory stays small (Tart keeps whole encoded chunks in memory, tart-cli §7 #27).
  */
 export async function pushChunk(job: PushJob, context: ChunkContext): Promise<PushResult> {
-  if (job.zeros === 'tell' && (await isAllZero(job, context.signal, context.stopwatch))) {
-    return { kind: 'push', outcome: 'zero' };
-  }
+  const { onWork = () => undefined } = context;
   try {
-    const { signal, stopwatch, onWork = () => undefined } = context;
-    // Encoding and sending are half of the work each.
-    const encoded = await encodeChunk(job, job.spool, signal, stopwatch, (bytes) => onWork(bytes / 2));
+    const encoded = await encodeInTurn(job, context);
+    if (encoded === undefined) return { kind: 'push', outcome: 'zero' };
     const perByte = job.contentSize / 2 / encoded.blob.size;
     const onBytes = (count: number): void => {
       context.onBytes(count);
@@ -28,6 +26,29 @@ export async function pushChunk(job: PushJob, context: ChunkContext): Promise<Pu
     return { kind: 'push', ...encoded, contentSize: job.contentSize, outcome };
   } finally {
     await removeEntry(job.spool);
+  }
+}
+
+/** Who encodes in this thread now. */
+const encoding = new AdaptiveConcurrency(1);
+
+/**
+ * A thread encodes one extent after the other, however many it was given: so the first is sent while the next is
+ * encoded. Side by side all would be ready at the same late time, and the network had nothing to do before.
+ *
+ * @returns undefined for zeros that are only to be told of.
+ */
+async function encodeInTurn(
+  job: PushJob,
+  { signal, stopwatch, onWork = () => undefined }: ChunkContext,
+): Promise<EncodedExtent | undefined> {
+  const leave = await encoding.acquire();
+  try {
+    if (job.zeros === 'tell' && (await isAllZero(job, signal, stopwatch))) return undefined;
+    // Encoding and sending are half of the work each.
+    return await encodeChunk(job, job.spool, signal, stopwatch, (bytes) => onWork(bytes / 2));
+  } finally {
+    leave();
   }
 }
 

@@ -87,12 +87,11 @@ export class DiskWindow {
   }
 }
 
-/** How many pieces are read between two looks at the messages of the thread. */
-const PIECES_PER_TURN = 32;
-
 /**
  * Reads an extent of a disk image piece by piece. Each piece is valid until the next one is asked for. Reading is
- * synchronous, but now and then the thread hears its messages, or an abort would come only after the whole extent.
+ * synchronous, but before each piece the thread does what else there is: an abort would come only after the whole
+ * extent, and an upload beside it goes on by a quarter of a megabyte each time (one turn takes some microseconds, to
+ * encode a piece takes most of a millisecond).
  *
  * @param stopwatch counts the time of reading.
  * @throws TartletError `CHUNK_CORRUPT` when the file ends early: another process is changing it.
@@ -112,9 +111,8 @@ export async function* readWindow(
     throw diskError(cause, 'open', path);
   }
   try {
-    let turn = 0;
-    for (let done = 0; done < size; turn += 1) {
-      if (turn % PIECES_PER_TURN === 0) await setImmediate();
+    for (let done = 0; done < size; ) {
+      await setImmediate();
       signal.throwIfAborted();
       const [length, at] = [Math.min(PIECE_BYTES, size - done), offset + done];
       const read = stopwatch.onDisk(() => readPiece(fd, buffer, length, at, path));

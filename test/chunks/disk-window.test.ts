@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { PIECE_BYTES, readWindow } from '../../src/chunks/disk-window.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 
 const MODULE = path.resolve(import.meta.dirname, '../../dist/chunks/disk-window.js');
@@ -33,4 +35,20 @@ it('a write that the disk takes in part is not taken for a whole one (D6)', asyn
   // The very last write crosses the limit, so that no later one could tell.
   expect(await writeWithin(300, 512)).toBe('DISK_UNSUPPORTED');
   expect(await writeWithin(512, 512)).toBe('written');
+});
+
+it('between two pieces of a disk that is read the thread does what else there is', async () => {
+  const disk = `${temporaryDirectory()}/disk.img`;
+  writeFileSync(disk, Buffer.alloc(8 * PIECE_BYTES));
+  const reading = { turns: 0, isOver: false };
+  const beside = async (): Promise<void> => {
+    for (; !reading.isOver; reading.turns += 1) await setImmediate();
+  };
+  const turns = beside();
+  let pieces = 0;
+  for await (const _ of readWindow(disk, 0, 8 * PIECE_BYTES, new AbortController().signal)) pieces += 1;
+  reading.isOver = true;
+  await turns;
+  expect(pieces).toBe(8);
+  expect(reading.turns).toBeGreaterThanOrEqual(8);
 });

@@ -129,6 +129,21 @@ describe('a chunk that was encoded in pieces', () => {
     }
   });
 
+  it('and its index are the same bytes in every version: what was pushed once is found again by its digest', async () => {
+    const one = await encoded(DISK);
+    expect({
+      content: one.chunk.contentDigest.hex,
+      blob: [one.size, one.digest.hex],
+      index: createHash('sha256')
+        .update(formatPieceIndex([one]))
+        .digest('hex'),
+    }).toEqual({
+      content: '04319324d1e40d2a621377f561c4cb5750a530894b99d21d0e1522d9c0a8e16f',
+      blob: [2_347_347, '3dbc75d4c46cadf74bbe7efbc89860d3f0f8122e5bbc348b06ed2f755167591c'],
+      index: 'd753a3bd8fa07327bec72c11bfa3c4596a74432eb33b66c8f30f1665e4dcdccf',
+    });
+  });
+
   it('is decoded by the LZ4 library of others piece by piece, each without the block before it', async () => {
     const { blob, entries } = await encoded(DISK);
     const pieces = new ChunkPieces({ digest: Digest.of(blob), size: blob.length, contentSize: DISK.length, entries });
