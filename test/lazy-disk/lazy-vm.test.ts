@@ -113,13 +113,38 @@ it('runs a clone that begins before its disk is here and goes with its run, by a
   }
 });
 
-it('refuses run --lazy of what it does not clone, and says how a VM gets its disk on demand', async () => {
-  const { name, run } = await place();
-  for (const words of [[name], ['--detach', name], ['--wait-for', 'ssh', name]]) {
-    const { exitCode, stderr } = await run('run', '--lazy', ...words);
-    expect(exitCode).toBe(64);
-    expect(stderr).toContain('next: give --rm as well, or make a VM by clone --lazy and run that');
-  }
+it.each([
+  ['the last part of its repository', [], 'vm'],
+  ['the name that was given', ['--name', 'ci'], 'ci'],
+])('run --lazy makes a VM of an image that stays, with %s', async (_, words, made) => {
+  const { workplace, registry, name, run } = await place();
+  // It cannot run here, and is kept.
+  const environment = { ...workplace.environment, PATH: '' };
+  const here = Object.assign(Object.create(workplace) as Workplace, { environment });
+  const { exitCode, stderr } = await runHere(here, ['run', '--lazy=always', ...words, name]);
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('HOST_LACKS') as string });
+  expect(stderr).toContain(`note: made the VM ${made}\n`);
+  expect(existsSync(`${workplace.vmDirectory(made)}/.lazy.json`)).toBe(true);
+  expect(registry.blobRequests()).toHaveLength(2);
+  const again = await run('run', '--lazy', ...words, name);
+  expect(again.exitCode).toBe(1);
+  expect(again.stderr).toMatch(/^error\[VM_EXISTS\]: the VM "(?:vm|ci)" exists already\.\nkept: it was left alone\n/);
+  expect(again.stderr).toContain(`tartlet run ${made}; or give the new one another name by --name`);
+});
+
+it.each([
+  [['--lazy', 'ci'], 'run it without --lazy: a VM has its disk, or that arrives by itself'],
+  [['--lazy', '--name', '..', 'host/org/vm'], '".." cannot be the name of a local VM'],
+  [['--lazy', 'host/org/vm', 'ls'], 'next: run it in a running VM with exec or ssh'],
+  [['--name', 'other', 'ci'], 'next: leave it out, or give --lazy and an image'],
+  [['--rm', '--name', 'other', 'host/org/vm'], '--rm and --name exclude each other'],
+  [['--lazy', '--no-graphics', '--graphics', 'host/org/vm'], '--graphics and --no-graphics exclude each other'],
+])('refuses run %j before anything is made', async (words, said) => {
+  const { workplace, run } = await place();
+  const { exitCode, stderr } = await run('run', ...words);
+  expect(exitCode, stderr).toBe(64);
+  expect(stderr).toContain(said);
+  expect(existsSync(`${workplace.home}/vms`)).toBe(false);
 });
 
 it('clones as a whole on other systems, and refuses always', async () => {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { parseCondition, requireWay, withoutLifeFlags } from '../../src/cli/session/run-words.ts';
+import { parseCondition, requireWay, withoutLifeFlags, wordsFor } from '../../src/cli/session/run-words.ts';
 import { plantVm } from '../support/home.ts';
 import { pretendRun } from '../support/pretend-run.ts';
 import { PretendedMac } from '../support/pretend-tart.ts';
@@ -111,6 +111,22 @@ describe('the words of run that are ours', () => {
     ],
   ])('are taken out of %j', (argv, kept) => {
     expect(withoutLifeFlags(argv)).toEqual(kept);
+  });
+
+  it('lead to the VM that was made of an image', () => {
+    const argv = [
+      'run',
+      '--lazy=auto',
+      '--name',
+      'ci',
+      '--detach',
+      '--disk',
+      'org/data',
+      'host/org/vm:1',
+      '--net-host',
+    ];
+    const made = wordsFor(argv, 'host/org/vm:1', 'ci');
+    expect(withoutLifeFlags(made)).toEqual(['run', '--disk', 'org/data', 'ci', '--net-host']);
   });
 
   it.each(['ip ', 'TCP:1', 'tcp:', 'tcp:65536', 'tcp:1a', ''])('do not take %j for something to wait for', (text) => {

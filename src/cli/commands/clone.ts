@@ -1,8 +1,9 @@
 import { TartletError } from '../../errors.ts';
 import type { LazyMode } from '../../lazy-disk/clone-lazily.ts';
 import { cloneOnDemand } from '../../lazy-disk/clone-on-demand.ts';
-import { LocalName } from '../../names/local-name.ts';
+import type { LocalName } from '../../names/local-name.ts';
 import { lazyMode } from '../session/lazy-settings.ts';
+import { newLocalName } from '../session/usage-error.ts';
 import type { Session } from '../../session/session.ts';
 import type { PeerFlags } from '../session/peer-settings.ts';
 import { renderJson } from '../render/json.ts';
@@ -69,14 +70,4 @@ export async function runClone(
  */
 export function replacedLine(name: LocalName): string {
   return `note: replaced the VM ${printable(name.text)}, which did not run`;
-}
-
-/** A name for something new. Tart treats a bad one as wrong usage, not as a failure (tart-cli §1.2). */
-export function newLocalName(text: string): LocalName {
-  try {
-    return LocalName.parse(text);
-  } catch (cause) {
-    if (cause instanceof TartletError) throw new TartletError('USAGE', cause.message, { ...cause.facts, cause });
-    throw cause;
-  }
 }

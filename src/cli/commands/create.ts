@@ -1,5 +1,6 @@
 import { TartletError } from '../../errors.ts';
-import { newLocalName, replacedLine } from './clone.ts';
+import { newLocalName } from '../session/usage-error.ts';
+import { replacedLine } from './clone.ts';
 import { archOfMachine } from '../../vm/arch.ts';
 import type { Arch } from '../../vm/config.ts';
 import { createLinuxVm, createVmFromImage } from '../../vm/create.ts';

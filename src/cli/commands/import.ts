@@ -4,7 +4,8 @@ import { renderJson } from '../render/json.ts';
 import { importResult } from '../render/result.ts';
 import { type ReportOptions, withSession } from '../session/session.ts';
 import { resolvePath, type Terminal } from '../terminal/terminal.ts';
-import { newLocalName, replacedLine } from './clone.ts';
+import { newLocalName } from '../session/usage-error.ts';
+import { replacedLine } from './clone.ts';
 
 export interface ImportCommandOptions extends Pick<ReportOptions, 'quiet'> {
   readonly ref?: string;

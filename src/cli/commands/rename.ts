@@ -2,7 +2,7 @@ import { isTartletError, TartletError } from '../../errors.ts';
 import { LocalName } from '../../names/local-name.ts';
 import { withSession } from '../session/session.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { newLocalName } from './clone.ts';
+import { newLocalName } from '../session/usage-error.ts';
 
 /**
  * A taken target is wrong usage, as in Tart (tart-cli §1.16); a missing source is not, but one more missing VM

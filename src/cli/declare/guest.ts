@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { ExecCommandOptions } from '../commands/running/exec.ts';
 import type { IpCommandOptions } from '../commands/running/ip.ts';
 import type { StopCommandOptions } from '../commands/running/stop.ts';
-import { excluding } from '../session/excluding.ts';
+import { excluding } from '../session/usage-error.ts';
 import { LAZY_MODES } from '../session/lazy-settings.ts';
 import type { RunFlags } from '../session/run-settings.ts';
 import type { LifeFlags } from '../session/run-words.ts';
@@ -46,6 +46,7 @@ Examples:
   ${terminal.programName} run --no-graphics ci
   ${terminal.programName} run --detach --wait-for ssh --timeout 120 ci
   ${terminal.programName} run --rm registry.example:8221/linux/debian:12 -- make test
+  ${terminal.programName} run --lazy --name ci registry.example:8221/linux/debian:12
 
 With --rm a command runs in the guest as soon as SSH or an agent answers: its streams and exit code are ours. SSH is
 used as by the command ssh; with --wait-for agent the agent is. --wait-for ends with 4 when the guest does not come in
@@ -135,7 +136,8 @@ function addNetworkOptions(command: Command): void {
 function addLifeOptions(command: Command): void {
   command
     .option('--rm', 'Run a clone of an image, or of a VM, and delete it when it has ended')
-    .addOption(wordOption('--lazy [when]', 'With --rm: begin before the disk of an image is here (Linux)', LAZY_MODES))
+    .addOption(wordOption('--lazy [when]', 'Of an image: begin before its disk is here (Linux)', LAZY_MODES))
+    .option('--name <name>', 'With --lazy: of the VM that is made of the image and stays (default: from the image)')
     .option('--detach', 'Run it in the background: prints the name when it runs; output goes to run.log of the VM')
     .option('--wait-for <condition>', 'Wait until the guest has an ip, answers by ssh or agent, or at tcp:PORT')
     .option('--timeout <seconds>', 'How long --wait-for waits (default: 300)', wholeNumber(1, MAX_TIMEOUT))

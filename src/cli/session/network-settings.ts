@@ -6,7 +6,7 @@ import { SCRIPT_FILE } from '../../network/bridge/service.ts';
 import { bridgesHere } from '../../network/host-bridges.ts';
 import type { RunSettings } from '../../run/run-settings.ts';
 import { dialectOf } from '../terminal/dialect.ts';
-import { excluding } from './excluding.ts';
+import { excluding } from './usage-error.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 /** The options of `run` that are about the network, as they were typed (tart-cli §1.3). */

@@ -7,12 +7,14 @@ import type { WaitCondition } from '../../run/wait-for.ts';
 export interface LifeFlags {
   readonly detach?: true;
   readonly rm?: true;
-  /** For an image that `--rm` clones. */
+  /** For an image: a VM is made of it, with `--rm` for this run alone. */
   readonly lazy?: LazyMode;
+  /** Of the VM that is made of an image, and stays. */
+  readonly name?: string;
   readonly waitFor?: string;
   /** Seconds. */
   readonly timeout?: number;
-  /** Bytes per second, for an image that `--rm` pulls. */
+  /** Bytes per second, for an image that `--rm` or `--lazy` pulls. */
   readonly limitRate?: number;
 }
 
@@ -25,6 +27,7 @@ const OURS: Readonly<Record<string, boolean>> = {
   '--rm': false,
   // Its value follows behind `=` alone.
   '--lazy': false,
+  '--name': true,
   '--wait-for': true,
   '--timeout': true,
   '--limit-rate': true,
@@ -57,6 +60,11 @@ export function tartWords(argv: readonly string[], name: string): string[] {
     (word, index) => index > 0 && !word.startsWith('-') && !WITH_VALUE.has(words[index - 1] ?? ''),
   );
   return words.map((word, index) => (index === at ? name : word));
+}
+
+/** A command line of `run` for the VM that was made of an image: no option of it has its value behind the image. */
+export function wordsFor(argv: readonly string[], image: string, name: string): string[] {
+  return argv.with(argv.lastIndexOf(image), name);
 }
 
 /** @throws TartletError `USAGE` */

@@ -2,7 +2,7 @@ import { TartletError } from '../../../errors.ts';
 import { LocalName } from '../../../names/local-name.ts';
 import type { RunEnding } from '../../../run/run.ts';
 import { RunRequests } from '../../../run/run-request.ts';
-import { excluding } from '../../session/excluding.ts';
+import { excluding } from '../../session/usage-error.ts';
 import { handOver } from '../../session/hand-over.ts';
 import { ask, nameProcess, remarks, runHere, tell, tellEnding } from '../../session/own-run.ts';
 import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
@@ -27,15 +27,7 @@ export async function runRun(
   if (other !== undefined) return other;
   const exitCode = await handOver(terminal);
   if (exitCode !== undefined) return exitCode;
-  if (words.length > 0) {
-    throw new TartletError(
-      'USAGE',
-      `what is to be done with "${words.join(' ')}"? Only with --rm run takes a command`,
-      {
-        next: { kind: 'in-words', words: 'run it in a running VM with exec or ssh' },
-      },
-    );
-  }
+  refuseCommand(words);
   const settings = parseRunFlags(terminal, flags);
   nameProcess(terminal);
   const requests = new RunRequests();
@@ -73,18 +65,30 @@ async function otherLife(
 ): Promise<number | undefined> {
   if (flags.rm === true) {
     if (flags.detach === true) throw excluding('--rm', '--detach');
+    if (flags.name !== undefined) throw excluding('--rm', '--name');
     return (await import('./run-disposable.ts')).runDisposable(terminal, text, words, flags);
   }
   if (flags.lazy !== undefined) {
-    throw new TartletError(
-      'USAGE',
-      '--lazy is for the image that --rm clones: a VM has its disk, or that arrives by itself',
-      {
-        next: { kind: 'in-words', words: 'give --rm as well, or make a VM by clone --lazy and run that' },
-      },
-    );
+    refuseCommand(words);
+    const { lazy, name: _, ...rest } = flags;
+    const made = await (await import('./run-from-image.ts')).makeFromImage(terminal, text, { ...flags, lazy });
+    return runRun(made.terminal, made.name, words, rest);
   }
+  if (flags.name !== undefined) throw nameless();
   if (flags.detach === true) return (await import('./run-detached.ts')).runDetached(terminal, text, flags);
   if (flags.waitFor !== undefined) return (await import('./run-awaited.ts')).runAwaited(terminal, text, flags);
   return undefined;
+}
+
+function refuseCommand(words: readonly string[]): void {
+  if (words.length === 0) return;
+  throw new TartletError('USAGE', `what is to be done with "${words.join(' ')}"? Only with --rm run takes a command`, {
+    next: { kind: 'in-words', words: 'run it in a running VM with exec or ssh' },
+  });
+}
+
+function nameless(): TartletError {
+  return new TartletError('USAGE', '--name is for the VM that --lazy makes of an image', {
+    next: { kind: 'in-words', words: 'leave it out, or give --lazy and an image' },
+  });
 }
