@@ -89,6 +89,20 @@ export function throughDescriptor(fd: number): string {
   return `${DESCRIPTORS}${fd}`;
 }
 
+/**
+ * The same for other processes of this user, as long as it is open in this one.
+ * @returns undefined where there are no such paths.
+ */
+export function throughThisProcess(fd: number): string | undefined {
+  try {
+    // By the number that the processes have which look there.
+    return `/proc/${readlinkSync('/proc/self')}/fd/${fd}`;
+  } catch (cause) {
+    if (systemCode(cause) === undefined) throw cause;
+    return undefined;
+  }
+}
+
 /** Whether a path leads by {@link throughDescriptor}. */
 export function isThroughDescriptor(place: string): boolean {
   return place.startsWith(DESCRIPTORS);

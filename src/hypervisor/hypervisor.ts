@@ -48,8 +48,8 @@ export interface RunningMachine {
   /**
    * Puts a whole disk into the place of a lazy one (the first), while the guest runs.
    *
-   * @param file in the machine's directory: what the lazy disk began as, in its full size. What the guest wrote is
-   * written to it.
+   * @param file absolute, or in the machine's directory: what the lazy disk began as, in its full size. What the guest
+   * wrote is written to it.
    * @param commit called when the file has everything, while the guest stands still for a moment. From its success on
    * the file counts; when it fails, the lazy disk does.
    * @returns `ended` when the machine ended before it went on with the file, which counts nevertheless if `commit` was

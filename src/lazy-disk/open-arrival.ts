@@ -18,6 +18,7 @@ import { estimateOf } from './choose.ts';
 import { type StartEstimate, withRate } from './estimate.ts';
 import { ImageDevice } from './image-device.ts';
 import { keepPulling } from './keep-pulling.ts';
+import { HeldDisk } from './arrival/held-disk.ts';
 import { copyImage } from './arrival/image-copy.ts';
 import { type LazyVm, understandLazyVm, whyByTls } from './arrival/lazy-vm.ts';
 import { makeOverlay } from './arrival/overlay.ts';
@@ -158,10 +159,7 @@ class ArrivingDisk {
       // Before QEMU copies the disk. It waits for others that use the image, and keeps nothing waiting.
       const kept = this.#record.keep(this.#session, this.#vm.imageName);
       await copyImage(this.#session, this.#vm);
-      const moved = await machine.replaceDisk(LazyFile.disk, async () => {
-        await commitLazyDisk(directory);
-        this.#isCommitted = true;
-      });
+      const moved = await this.#goOver(machine);
       // How the run ends says why; what is left goes with its end.
       if (moved === 'ended') return;
       await Promise.all([kept, this.#letGo()]);
@@ -173,6 +171,20 @@ class ArrivingDisk {
       // The guest may need the room for what it writes.
       await removeEntry(`${directory}/${LazyFile.disk}`).catch(() => undefined);
       this.#note(`the guest goes on with the image itself, and gets its own disk at its next run: ${reason}`);
+    }
+  }
+
+  async #goOver(machine: RunningMachine): Promise<'replaced' | 'ended'> {
+    const { directory } = this.#vm;
+    const disk = await HeldDisk.open(directory);
+    try {
+      return await machine.replaceDisk(disk.name, async () => {
+        await disk.requireInPlace();
+        await commitLazyDisk(directory);
+        this.#isCommitted = true;
+      });
+    } finally {
+      await disk.close();
     }
   }
 

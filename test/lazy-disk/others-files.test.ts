@@ -1,7 +1,21 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { Staging } from '../../src/home/staging.ts';
+import type { RunningMachine } from '../../src/hypervisor/hypervisor.ts';
 import { understandLazyVm, whyByTls } from '../../src/lazy-disk/arrival/lazy-vm.ts';
 import { cloneOnDemand } from '../../src/lazy-disk/clone-on-demand.ts';
 import { ImageDevice } from '../../src/lazy-disk/image-device.ts';
@@ -10,7 +24,9 @@ import { LocalName } from '../../src/names/local-name.ts';
 import { NbdServer } from '../../src/nbd/nbd-server.ts';
 import type { RunEvent } from '../../src/run/run-request.ts';
 import type { Session } from '../../src/session/session.ts';
+import { ArrivingVm, sessionWithQemuImg } from '../support/arriving-vm.ts';
 import { temporaryDirectory } from '../support/directory.ts';
+import { eventually } from '../support/held-pull.ts';
 import { configJson, freshSession } from '../support/home.ts';
 import { leaveOut } from '../support/left-out.ts';
 import { MemoryDevice } from '../support/memory-device.ts';
@@ -189,3 +205,34 @@ it('takes the word of no other user for what is verified (S101)', async (context
   chownSync(staging.pathOf('.fill.sock'), 0, 0);
   await device.ready({ offset: 0, length: 1 }, new AbortController().signal);
 });
+
+it.each(['a symlink', 'another file', 'nothing'])(
+  'writes to the disk that it has made, with %s in its place before QEMU opens it (S101)',
+  async (what) => {
+    const vm = await ArrivingVm.clone(sessionWithQemuImg(), `${await registryOf()}/org/vm:latest`);
+    const victim = `${temporaryDirectory()}/victim`;
+    writeFileSync(victim, 'precious');
+    const at = (file: string): string => `${vm.directory}/${file}`;
+    const machine = {
+      replaceDisk: async (file: string, commit: () => Promise<void>): Promise<'replaced'> => {
+        rmSync(at('.lazy-disk.img'));
+        if (what === 'a symlink') symlinkSync(victim, at('.lazy-disk.img'));
+        if (what === 'another file') writeFileSync(at('.lazy-disk.img'), 'precious');
+        const disk = openSync(path.resolve(vm.directory, file), 'r+');
+        writeSync(disk, 'what the guest wrote');
+        closeSync(disk);
+        await commit();
+        return 'replaced';
+      },
+    } as unknown as RunningMachine;
+    const arrival = await vm.begin();
+    arrival.begun(machine);
+    await eventually(() => vm.notes.join()).toContain('something else into the place of');
+    expect(readFileSync(victim, 'utf8')).toBe('precious');
+    expect(existsSync(at('disk.img'))).toBe(false);
+  },
+);
+
+async function registryOf(): Promise<string> {
+  return (await startStaticRegistry({ latest: image })).address;
+}

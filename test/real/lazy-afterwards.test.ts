@@ -23,8 +23,8 @@ async function nodesOf(life: LazyLife): Promise<unknown[]> {
   return nodes
     .filter(({ file, drv }) => !/OVMF|\.fd$/.test(file) && drv !== 'null-co')
     .map((node): unknown => {
-      // The file was renamed after it was opened.
-      const text = JSON.stringify({ ...node, 'node-name': '' }).replaceAll('.lazy-disk.img', 'disk.img');
+      // The file was opened by way of the process that held it, and renamed.
+      const text = JSON.stringify({ ...node, 'node-name': '' }).replaceAll(/\/proc\/\d+\/fd\/\d+/g, 'disk.img');
       return JSON.parse(text);
     });
 }
