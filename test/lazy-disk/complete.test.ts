@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { FileLock } from '../../src/fs/lock/lock.ts';
@@ -173,6 +173,29 @@ describeWithParts('a VM that does not run, and whose disk has not arrived', ['qe
     expect(vm.files()).toStrictEqual(before);
     expect(existsSync(`${vm.workplace.directory}/vm.tar`)).toBe(false);
   });
+
+  it.each([
+    ['.lazy-disk.img', 'its disk', 1],
+    ['lazy.qcow2', 'what the guest wrote', 0],
+  ])(
+    'lets qemu-img open no other file in the place of %s, %s, that comes there meanwhile (S101)',
+    async (file, _, exitCode) => {
+      const vm = await LazyVm.make(cleanup);
+      vm.write(WRITES);
+      const [victim, programs] = [`${vm.workplace.directory}/victim`, `${vm.workplace.directory}/programs`];
+      const precious = Buffer.alloc(LAZY_IMAGE.disk.length, 'precious');
+      writeFileSync(victim, precious);
+      mkdirSync(programs);
+      const { PATH = '' } = vm.workplace.environment;
+      const script = `#!/bin/sh\nln -sf '${victim}' '${vm.directory}/${file}'\nPATH='${PATH}' exec qemu-img "$@"\n`;
+      writeFileSync(`${programs}/qemu-img`, script, { mode: 0o755 });
+      const ran = await vm.runWith({ PATH: `${programs}:${PATH}` }, 'export', 'ci', `${vm.workplace.directory}/vm.tar`);
+      expect(ran, ran.stderr).toMatchObject({ exitCode });
+      expect(readFileSync(victim).equals(precious)).toBe(true);
+      if (exitCode === 0) expectWhole(vm, written());
+      else expect(existsSync(`${vm.directory}/disk.img`)).toBe(false);
+    },
+  );
 });
 
 it('needs no qemu-img for a disk to which its guest wrote nothing', async () => {

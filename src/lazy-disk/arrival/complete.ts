@@ -12,6 +12,7 @@ import { humanBytes } from '../../names/byte-count.ts';
 import type { Session } from '../../session/session.ts';
 import type { PullOptions } from '../../transfer/pull/pull.ts';
 import { bringImage } from './bring-image.ts';
+import { HeldDisk } from './held-disk.ts';
 import { copyImage } from './image-copy.ts';
 import { keepBootOrder } from './keep-order.ts';
 import { type LazyVm, understandLazyVm, whyByTls } from './lazy-vm.ts';
@@ -69,9 +70,13 @@ async function complete(
   await bringImage(tellingOfRest(session, lazy), wanted, concurrency === undefined ? {} : { concurrency });
   try {
     await copyImage(session, lazy);
-    if (program !== undefined) {
+    const disk = await HeldDisk.open(directory);
+    try {
       const { signal } = session;
-      await mergeOverlay(directory, { program, signal, inherited: [lock.descriptor] });
+      if (program !== undefined) await mergeOverlay(lazy, { program, signal, disk, inherited: [lock.descriptor] });
+      await disk.requireInPlace();
+    } finally {
+      await disk.close();
     }
     await commitLazyDisk(directory);
   } catch (error) {

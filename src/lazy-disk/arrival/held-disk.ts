@@ -30,6 +30,11 @@ export class HeldDisk {
     throw replaced(file);
   }
 
+  /** For a process that inherits it. */
+  get descriptor(): number {
+    return this.#handle.fd;
+  }
+
   /** By what QEMU opens it: in the directory of the VM, or absolute. */
   get name(): string {
     return throughThisProcess(this.#handle.fd) ?? LazyFile.disk;

@@ -7,6 +7,9 @@ import { removeEntry } from '../../fs/remove.ts';
 import { exists } from '../../fs/stats.ts';
 import { throughDescriptor } from '../../fs/trusted-path.ts';
 import { LazyFile } from '../../home/home-entry.ts';
+import type { HeldDisk } from './held-disk.ts';
+import type { LazyVm } from './lazy-vm.ts';
+import { openOwnData } from './overlay-header.ts';
 import { requireQemuImg, runQemuImg } from './qemu-img.ts';
 
 /** The number that the first descriptor has in `qemu-img` which it inherits. */
@@ -83,6 +86,8 @@ export interface MergeOptions {
   /** Of {@link requireQemuImg}. */
   readonly program: string;
   readonly signal: AbortSignal;
+  /** The disk that is what the guest read otherwise. */
+  readonly disk: HeldDisk;
   /** Descriptors of the locks of the VM. */
   readonly inherited: readonly number[];
 }
@@ -92,22 +97,34 @@ export interface MergeOptions {
  * the disk is written to: killed at any moment, what the guest wrote is as whole as before, and another copy of the
  * image takes it up from the beginning.
  *
- * @throws TartletError `DISK_*`
+ * @throws TartletError `VM_INVALID` where what the guest wrote names other files, `DISK_*`
  */
-export async function mergeOverlay(directory: string, { program, signal, inherited }: MergeOptions): Promise<void> {
+export async function mergeOverlay(
+  { directory, name }: Pick<LazyVm, 'directory' | 'name'>,
+  { program, signal, disk, inherited }: MergeOptions,
+): Promise<void> {
+  const overlay = await openOwnData(directory, name);
+  if (overlay === undefined) return;
+  // By what is open here: another file may come into the place of either at any moment, where others may write.
+  const descriptors = [overlay.fd, disk.descriptor];
+  const [top, below] = descriptors.map((_, at) => throughDescriptor(FIRST_INHERITED + at));
   // Which file lies below which is said here, and nowhere in a header; nothing is guessed at, whatever a guest wrote.
   const chain = JSON.stringify({
     driver: 'qcow2',
-    file: { driver: 'file', filename: LazyFile.overlay },
-    backing: { driver: 'raw', file: { driver: 'file', filename: LazyFile.disk } },
+    file: { driver: 'file', filename: top },
+    backing: { driver: 'raw', file: { driver: 'file', filename: below } },
   });
-  // `-d`: else it would be emptied, before the disk counts.
-  await runQemuImg(['commit', '-q', '-d', `json:${chain}`], {
-    program,
-    directory,
-    verb: 'merge',
-    file: `${directory}/${LazyFile.overlay}`,
-    signal,
-    inherited,
-  });
+  try {
+    // `-d`: else it would be emptied, before the disk counts.
+    await runQemuImg(['commit', '-q', '-d', `json:${chain}`], {
+      program,
+      directory,
+      verb: 'merge',
+      file: `${directory}/${LazyFile.overlay}`,
+      signal,
+      inherited: [...descriptors, ...inherited],
+    });
+  } finally {
+    await overlay.close();
+  }
 }
