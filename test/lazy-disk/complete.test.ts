@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
 import { TartletError } from '../../src/errors.ts';
 import { FileLock } from '../../src/fs/lock/lock.ts';
@@ -130,6 +130,20 @@ describeWithParts('a VM that does not run, and whose disk has not arrived', ['qe
     await setVm(sessionOf(vm), LocalName.parse('ci'), { diskBytes: 3 * MIB });
     expect(await vm.run('clone', 'ci', 'other')).toMatchObject({ exitCode: 0 });
     expectWhole(vm, written(3 * MIB));
+  });
+
+  it('enlarges what its guest wrote, and no other file that comes into its place meanwhile (S101)', async () => {
+    const vm = await LazyVm.make(cleanup);
+    vm.write(WRITES);
+    const { PATH = '' } = vm.workplace.environment;
+    const [victim, programs] = [`${vm.workplace.directory}/victim`, `${vm.workplace.directory}/programs`];
+    copyFileSync(`${vm.directory}/lazy.qcow2`, victim);
+    mkdirSync(programs);
+    const script = `#!/bin/sh\nln -sf '${victim}' '${vm.directory}/lazy.qcow2'\nPATH='${PATH}' exec qemu-img "$@"\n`;
+    writeFileSync(`${programs}/qemu-img`, script, { mode: 0o755 });
+    const before = readFileSync(victim);
+    await makeOverlay(vm.directory, 3 * MIB, `${programs}:${PATH}`);
+    expect(readFileSync(victim).equals(before)).toBe(true);
   });
 
   it('is as it was when the command is ended while the rest comes', async () => {

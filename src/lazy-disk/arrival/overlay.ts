@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { TartletError } from '../../errors.ts';
 import { onDisk } from '../../fs/disk-error.ts';
 import { createFile, moveEntry } from '../../fs/entry.ts';
@@ -50,8 +51,15 @@ export async function makeOverlay(directory: string, diskBytes: number, searchPa
 async function growOverlay(directory: string, diskBytes: number, searchPath: string): Promise<void> {
   if ((await overlayBytes(directory)) >= diskBytes) return;
   const program = await requireQemuImg(searchPath);
-  const argv = ['resize', '-q', '-f', 'qcow2', LazyFile.overlay, String(diskBytes)];
-  await runQemuImg(argv, { program, directory, verb: 'enlarge', file: `${directory}/${LazyFile.overlay}` });
+  const file = `${directory}/${LazyFile.overlay}`;
+  const overlay = await openOwnData(directory, path.basename(directory));
+  if (overlay === undefined) return;
+  try {
+    const argv = ['resize', '-q', '-f', 'qcow2', throughDescriptor(FIRST_INHERITED), String(diskBytes)];
+    await runQemuImg(argv, { program, directory, verb: 'enlarge', file, inherited: [overlay.fd] });
+  } finally {
+    await overlay.close();
+  }
 }
 
 /** How a qcow2 file begins, and where it says how large the disk is (QEMU docs/interop/qcow2.txt, "Header"). */
