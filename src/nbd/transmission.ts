@@ -5,6 +5,7 @@ import type { BlockDevice, Extent } from './block-device.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import type { Negotiated } from './handshake.ts';
+import { Places } from './places.ts';
 import { ConnectionBroken, Errno } from './protocol.ts';
 import { type Cookie, dataChunk, doneChunk, errorChunk, extentsChunk, holeChunk, simpleReply } from './reply.ts';
 import { readRequest, type Request } from './request.ts';
@@ -12,8 +13,14 @@ import { readRequest, type Request } from './request.ts';
 /** So many requests of one connection are under way at once; while there are, no more are read. */
 const MOST_UNDER_WAY = 64;
 
-/** Data is read and sent in pieces of so many bytes: with {@link MOST_UNDER_WAY} the memory of a connection. */
+/** Data is read and sent in pieces of so many bytes. */
 const PIECE_BYTES = 256 * 1024;
+
+/**
+ * So many pieces are read, and wait to be sent: the memory of a connection, of which a client that never reads its
+ * answers has as much as any other.
+ */
+const MOST_PIECES = 8;
 
 /** So many extents are told in one answer; clients ask for the rest. */
 const MOST_EXTENTS = 4096;
@@ -36,6 +43,7 @@ export class Transmission {
   readonly #agreed: Negotiated;
   readonly #signal: AbortSignal;
   readonly #underWay = new Set<Promise<void>>();
+  readonly #pieces = new Places(MOST_PIECES);
   readonly #abandon: () => void;
 
   constructor(agreed: Negotiated, { reader, writer, signal, abandon }: Connection) {
@@ -120,8 +128,10 @@ export class Transmission {
 
   async #sendData(cookie: Cookie, extent: Extent): Promise<void> {
     for (const piece of inPieces(extent)) {
-      const bytes = await bytesOf(this.#device, piece, this.#signal);
-      await this.#writer.write([dataChunk(cookie, piece, false), bytes]);
+      await this.#pieces.within(async () => {
+        const bytes = await bytesOf(this.#device, piece, this.#signal);
+        await this.#writer.write([dataChunk(cookie, piece, false), bytes]);
+      });
     }
   }
 
@@ -133,14 +143,16 @@ export class Transmission {
     const [first, ...others] = (await device.extents(range)).flatMap(inPieces);
     if (first === undefined) return;
     const header = this.#agreed.isStructured ? dataChunk(cookie, range, true) : simpleReply(cookie, Errno.none);
-    // Only before the header an error can still be told.
-    const beginning = await bytesOf(device, first, signal);
-    const parts = async function* (): AsyncGenerator<Uint8Array> {
-      yield header;
-      yield beginning;
-      for (const piece of others) yield await bytesOf(device, piece, signal);
-    };
-    await this.#writer.write(parts());
+    await this.#pieces.within(async () => {
+      // Only before the header an error can still be told.
+      const beginning = await bytesOf(device, first, signal);
+      const parts = async function* (): AsyncGenerator<Uint8Array> {
+        yield header;
+        yield beginning;
+        for (const piece of others) yield await bytesOf(device, piece, signal);
+      };
+      await this.#writer.write(parts());
+    });
   }
 }
 

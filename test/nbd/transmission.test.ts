@@ -1,4 +1,5 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { setImmediate } from 'node:timers/promises';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { MemoryDevice, patternBytes } from '../support/memory-device.ts';
 import { NbdClient } from '../support/nbd-client.ts';
 
@@ -212,3 +213,29 @@ it.each([
   else client.send(what.type, 1n, what);
   await expect(client.ended).resolves.toBeUndefined();
 });
+
+it.each([true, false])(
+  'keeps eight pieces for a client that never reads its answers, and answers it when it does (S98), structured: %s',
+  async (structured) => {
+    const device = new MemoryDevice(patternBytes(4 * MIB, 'unread'));
+    let isReady = 0;
+    device.ready = async () => {
+      isReady += 1;
+      return Promise.resolve();
+    };
+    let read = 0;
+    const reading = device.read.bind(device);
+    device.read = async (range) => {
+      read += 1;
+      return reading(range);
+    };
+    const client = await open(device, structured);
+    for (let at = 0; at < 64; at += 1) client.send(0, BigInt(at), { offset: 0, length: 4 * MIB });
+    await vi.waitUntil(() => isReady === 64, { timeout: 20_000 });
+    // What could be read without waiting for the client is.
+    for (let turn = 0; turn < 500; turn += 1) await setImmediate();
+    expect(read).toBeGreaterThanOrEqual(8);
+    expect(read).toBeLessThan(24);
+    for (let at = 0; at < 64; at += 1) expect((await client.answer(4 * MIB)).errno).toBe(0);
+  },
+);
