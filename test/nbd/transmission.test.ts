@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { MemoryDevice, patternBytes } from '../support/memory-device.ts';
 import { NbdClient } from '../support/nbd-client.ts';
@@ -233,7 +233,7 @@ it.each([true, false])(
     for (let at = 0; at < 64; at += 1) client.send(0, BigInt(at), { offset: 0, length: 4 * MIB });
     await vi.waitUntil(() => isReady === 64, { timeout: 20_000 });
     // What could be read without waiting for the client is.
-    for (let turn = 0; turn < 500; turn += 1) await setImmediate();
+    for (let turn = 0; turn < 500; turn += 1) await nextTurn();
     expect(read).toBeGreaterThanOrEqual(8);
     expect(read).toBeLessThan(24);
     for (let at = 0; at < 64; at += 1) expect((await client.answer(4 * MIB)).errno).toBe(0);
