@@ -39,6 +39,7 @@ it('the names that Tartlet hides in a home are these', () => {
     '.origin.json',
     '.origin.json.former',
     '.partial',
+    '.pieces',
     '.pinned',
     '.prefetch.json',
     '.pushed-manifest.json',
