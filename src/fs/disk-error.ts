@@ -76,6 +76,29 @@ function systemName(cause: unknown): string | undefined {
   return number === undefined ? code : UNNAMED.get(Number(number));
 }
 
+/** What programs of the system say in English, and the names of the codes that they say it of. */
+const SAID: readonly (readonly [words: string, system: string])[] = [
+  ['No space left on device', 'ENOSPC'],
+  ['Disk quota exceeded', 'EDQUOT'],
+  ['Read-only file system', 'EROFS'],
+  ['Permission denied', 'EACCES'],
+  ['File too large', 'EFBIG'],
+];
+
+/** Our code for what a program of the system said of a file. */
+export function codeOfWords(words: string): ErrorCode {
+  return CODES[systemOfWords(words) ?? ''] ?? 'DISK_IO';
+}
+
+/** What to do about what a program of the system said of a file. */
+export function nextOfWords(words: string): Hint | undefined {
+  return NEXT_BY_SYSTEM[systemOfWords(words) ?? ''] ?? NEXT[codeOfWords(words)];
+}
+
+function systemOfWords(words: string): string | undefined {
+  return SAID.find(([each]) => words.includes(each))?.[1];
+}
+
 /** Runs a piece of file work and explains its failure. */
 export async function onDisk<T>(doing: string, path: string, work: () => Promise<T>): Promise<T> {
   try {

@@ -11,10 +11,20 @@ export type Ending =
   /** The guest crashed, or the program that runs it did. */
   | { readonly kind: 'crashed'; readonly reason: string };
 
+/** Why a guest stands still. */
+export interface DiskFailure {
+  /** In the words of the system. */
+  readonly reason: string;
+  /** There is no room for what the guest writes, on the file system or in the quota. */
+  readonly isFull: boolean;
+  /** What the disk is kept in, where that is a file and known. */
+  readonly file?: string;
+}
+
 /** What a running machine tells. */
 export interface MachineEvents {
   /** The disk cannot be read or written: the guest stands still and goes on by itself when the cause has gone. */
-  readonly onDiskError?: (reason: string) => void;
+  readonly onDiskError?: (failure: DiskFailure) => void;
   /**
    * A copy of a suspended guest did not get a network card of its own. `connected`: it goes on with the card that it
    * had, in a network where that is in no way of others; else it has no network.

@@ -24,6 +24,7 @@ import { changeMac, hasTakenMac } from '../vm/mac-collision.ts';
 import { type Choice, choose, estimateOf, type NotLazy } from './choose.ts';
 import type { StartEstimate } from './estimate.ts';
 import { askForOrder } from './order-hint.ts';
+import { requireRoomToCome } from './room-to-come.ts';
 
 /** When a VM begins before its disk is here: `auto` where that is worth it. */
 export type LazyMode = 'auto' | 'always' | 'never';
@@ -116,6 +117,7 @@ async function make(
         },
       );
     }
+    await requireRoomToCome(session, { asked, imageName, image });
     const order = await orderInTime();
     const estimate = estimateOf(session, image, {
       zeros: await zeroContents(image.base.chunks, session.signal),

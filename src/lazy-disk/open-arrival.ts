@@ -1,4 +1,4 @@
-import { describeError, TartletError } from '../errors.ts';
+import { describeError, isTartletError, TartletError } from '../errors.ts';
 import { removeEntry } from '../fs/remove.ts';
 import { exists } from '../fs/stats.ts';
 import { readBootOrder } from '../home/boot-order-file.ts';
@@ -143,13 +143,15 @@ class ArrivingDisk {
     const what = isPart
       ? 'a part of the disk does not arrive, and the guest waits if it needs it'
       : 'the disk does not arrive, and the guest waits for what it needs of it';
-    this.#note(`${what}: ${describeError(error)}`);
+    const remedy = isTartletError(error, 'DISK_FULL') ? '; free some space, and it goes on by itself' : '';
+    this.#tell({ kind: 'disk-waits', text: `${what}: ${describeError(error)}${remedy}` });
   }
 
   #tellLate(waitedMs: number): void {
     const reason = this.#patience.trouble ?? this.#retrying;
     const why = reason === undefined ? '' : `: ${reason}`;
-    this.#note(`the guest has waited for its disk for ${Math.round(waitedMs / 1000)} s${why}`);
+    const text = `the guest has waited for its disk for ${Math.round(waitedMs / 1000)} s${why}`;
+    this.#tell({ kind: 'disk-waits', text });
   }
 
   async #replace(machine: RunningMachine, pulling: Promise<void>): Promise<void> {
@@ -170,7 +172,8 @@ class ArrivingDisk {
       const reason = describeError(error);
       // The guest may need the room for what it writes.
       await removeEntry(`${directory}/${LazyFile.disk}`).catch(() => undefined);
-      this.#note(`the guest goes on with the image itself, and gets its own disk at its next run: ${reason}`);
+      const when = isTartletError(error, 'DISK_FULL') ? 'at its next run with room for it' : 'at its next run';
+      this.#note(`the guest goes on with the image itself, and gets its own disk ${when}: ${reason}`);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { DiskFailure } from '../hypervisor/hypervisor.ts';
 import type { Forward } from '../hypervisor/machine.ts';
 
 /** What may be asked of a `run`, by signals as a rule. */
@@ -45,7 +46,8 @@ export type RunEvent =
   | { readonly kind: 'vnc'; readonly port: number; readonly password: string }
   | { readonly kind: 'stopping' }
   | { readonly kind: 'suspending' }
-  | { readonly kind: 'disk-error'; readonly reason: string }
+  /** The guest stands still, and goes on by itself when its disk works again. */
+  | ({ readonly kind: 'disk-error' } & DiskFailure)
   /** A copy of a suspended guest has no network card of its own; see `MachineEvents.onCardKept`. */
   | { readonly kind: 'card-kept'; readonly reason: string; readonly connected: boolean }
   /** The guest may mount this tag. */
@@ -56,6 +58,8 @@ export type RunEvent =
   | ({ readonly kind: 'disk-arrives'; readonly image: string } & DiskNeeds)
   /** It was seen how fast the disk arrives. */
   | ({ readonly kind: 'disk-rate'; readonly bytesPerSecond: number } & DiskNeeds)
+  /** What the disk is waited for, also by a guest that has not begun. */
+  | { readonly kind: 'disk-waits'; readonly text: string }
   | { readonly kind: 'note'; readonly text: string };
 
 /** Bytes of a disk as the registry has them. */

@@ -208,7 +208,7 @@ async function start(
       ourPid: pid,
       abandoned: stopAsked,
       events: {
-        onDiskError: (reason) => onEvent({ kind: 'disk-error', reason }),
+        onDiskError: (failure) => onEvent({ kind: 'disk-error', ...failure }),
         onShareEnded: (tag) => onEvent({ kind: 'share-ended', tag }),
         onCardKept: (reason, connected) => onEvent({ kind: 'card-kept', reason, connected }),
       },

@@ -184,6 +184,9 @@ export const SECTIONS: readonly Section[] = [
     /* D35 */ 'another program removes or changes what a site cache keeps',
     /* D36 */ 'the rest of a disk does not come, which a command needs whole',
     /* D37 */ 'a command that makes a disk whole is killed at any step',
+    /* D38 */ 'the disk is really full, at each stage of a VM whose disk arrives, and has room again',
+    /* D39 */ 'QEMU or qemu-img finds no room, a quota that is used up, or a disk that can only be read',
+    /* D40 */ 'the name of a disk that is whole cannot be made lasting',
   ]),
   section('P', 'Processes, signals, time', [
     /* P1 */ 'pull is killed at any step',

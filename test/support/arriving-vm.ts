@@ -51,7 +51,7 @@ export class ArrivingVm {
   /** Begins a run. */
   async begin(): Promise<DiskArrival> {
     const arrival = await openArrival(this.#session, { name: this.#name, directory: this.directory }, (event) => {
-      if (event.kind === 'note') this.notes.push(event.text);
+      if (event.kind === 'note' || event.kind === 'disk-waits') this.notes.push(event.text);
     });
     if (arrival === undefined) throw new Error('the disk is whole');
     onTestFinished(async () => arrival.close());

@@ -132,6 +132,17 @@ function wordsOfShare({ kind, tag }: Extract<RunEvent, { kind: 'shared' | 'share
   return `warning: the directories of the tag ${tag} do not answer the guest any more: virtiofsd has ended`;
 }
 
+function wordsOfSshPort({ address, port }: Extract<RunEvent, { kind: 'ssh-port' }>): string {
+  return `note: SSH of the guest is at ${address}, port ${port}: port 22 is taken or not allowed here`;
+}
+
+function wordsOfDiskError({ reason, isFull, file }: Extract<RunEvent, { kind: 'disk-error' }>): string {
+  if (!isFull) return `warning: the guest stands still until its disk works again: ${reason}`;
+  const place = file === undefined ? 'for that disk' : `where ${file} lies`;
+  const why = `there is no room for what it writes (${reason})`;
+  return `warning: the guest stands still, ${why}: free some space ${place}, and it goes on by itself`;
+}
+
 /** What drivers and people are told of a run. */
 export function tell(outlets: Outlets, event: RunEvent): void {
   const { stdout, stderr } = outlets;
@@ -166,14 +177,10 @@ export function tell(outlets: Outlets, event: RunEvent): void {
       stderr.write(printableLine(`note: the VM runs without a window: ${withPackages(event.reason)}`));
       return;
     case 'ssh-port':
-      stderr.write(
-        printableLine(
-          `note: SSH of the guest is at ${event.address}, port ${event.port}: port 22 is taken or not allowed here`,
-        ),
-      );
+      stderr.write(printableLine(wordsOfSshPort(event)));
       return;
     case 'disk-error':
-      stderr.write(printableLine(`warning: the guest stands still until its disk works again: ${event.reason}`));
+      stderr.write(printableLine(wordsOfDiskError(event)));
       return;
     case 'card-kept':
       stderr.write(printableLine(wordsOfCard(event)));
@@ -187,6 +194,11 @@ export function tell(outlets: Outlets, event: RunEvent): void {
       return;
     case 'disk-rate':
       stderr.write(printableLine(rateNote(event)));
+      return;
+    case 'disk-waits':
+      // A guest that has not begun waits as long as it takes: it does not fail because of that.
+      releaseNotes(stderr);
+      stderr.write(printableLine(`note: ${event.text}`));
       return;
     case 'note':
       stderr.write(printableLine(`note: ${event.text}`));

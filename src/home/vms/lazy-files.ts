@@ -7,13 +7,26 @@ import { LazyFile, OurFile, VmFile } from '../home-entry.ts';
 
 /**
  * Gives the disk of a VM, which has everything now, its name: one rename, before which the VM is as lazy as it was, and
- * after which it is one like all others. @throws TartletError `DISK_*`
+ * after which it is one like all others. Where it cannot be made lasting, the name is taken back: its caller goes on
+ * with what the guest wrote, and nothing may say that the disk has everything.
+ *
+ * @throws TartletError `DISK_*`; there is no disk of that name then.
  */
 export async function commitLazyDisk(directory: string): Promise<void> {
   const whole = `${directory}/${LazyFile.disk}`;
   await fsyncFile(whole);
-  await onDisk('rename', whole, async () => moveEntry(whole, `${directory}/${VmFile.disk}`));
-  await fsyncDirectory(directory);
+  const named = `${directory}/${VmFile.disk}`;
+  await onDisk('rename', whole, async () => moveEntry(whole, named));
+  try {
+    await fsyncDirectory(directory);
+  } catch (error) {
+    try {
+      await moveEntry(named, whole);
+    } catch {
+      return; // It has its name, and so it is what counts.
+    }
+    throw error;
+  }
 }
 
 /**

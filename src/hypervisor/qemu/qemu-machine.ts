@@ -1,6 +1,7 @@
 import { describeError, TartletError } from '../../errors.ts';
-import type { Ending, MachineEvents, RunningMachine } from '../hypervisor.ts';
+import type { DiskFailure, Ending, MachineEvents, RunningMachine } from '../hypervisor.ts';
 import type { Accelerator, Machine } from '../machine.ts';
+import { diskFailureOf } from './disk-failure.ts';
 import { diskNode } from './disk-node.ts';
 import { connectClipboard, disconnectClipboard } from './clipboard.ts';
 import { type NetworkCard, renewCards, setLinks } from './network-card.ts';
@@ -151,7 +152,8 @@ export class QemuMachine implements RunningMachine {
     return `/proc/${this.pid}/cwd/${name}`;
   }
 
-  #take({ name, data }: QmpEvent): void {
+  #take(event: QmpEvent): void {
+    const { name, data } = event;
     switch (name) {
       case 'SHUTDOWN':
         this.#why ??= data['guest'] === true ? 'guest' : 'ended';
@@ -162,11 +164,9 @@ export class QemuMachine implements RunningMachine {
       case 'DEVICE_DELETED':
         this.#gone.get(String(data['device']))?.();
         return;
-      case 'BLOCK_IO_ERROR': {
-        const { reason } = data;
-        this.#diskFailed(typeof reason === 'string' ? reason : 'a disk cannot be read or written');
+      case 'BLOCK_IO_ERROR':
+        this.#diskFailed(diskFailureOf(event, this.#machine));
         return;
-      }
       default:
     }
   }
@@ -175,8 +175,8 @@ export class QemuMachine implements RunningMachine {
    * A guest that stands still because of its disk goes on by itself once the disk works again. That it does not is told
    * once, not at each try.
    */
-  #diskFailed(reason: string): void {
-    if (!this.#diskIsBroken) this.#events.onDiskError?.(reason);
+  #diskFailed(failure: DiskFailure): void {
+    if (!this.#diskIsBroken) this.#events.onDiskError?.(failure);
     this.#diskIsBroken = true;
     clearTimeout(this.#nextTry);
     this.#nextTry = setTimeout(() => {

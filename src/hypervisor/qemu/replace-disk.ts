@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError, TartletError } from '../../errors.ts';
+import { codeOfWords } from '../../fs/disk-error.ts';
 import { isJsonObject } from '../../json/foreign.ts';
 import type { DiskOptions } from '../machine.ts';
 import { fileNode } from './disk-node.ts';
@@ -32,7 +33,7 @@ export interface Replacement {
  * whenever something is killed, either the one or the other is the disk, and has everything.
  *
  * @returns `ended` when QEMU ended meanwhile.
- * @throws TartletError `GUEST_UNREACHABLE` when QEMU refuses, and what `commit` throws.
+ * @throws TartletError `GUEST_UNREACHABLE` when QEMU refuses, `DISK_FULL` when there is no room for the copy, and what `commit` throws.
  */
 export async function replaceDisk(qmp: Qmp, replacement: Replacement): Promise<'replaced' | 'ended'> {
   try {
@@ -91,7 +92,10 @@ async function replace(qmp: Qmp, { node, file, options, commit, onStill, onLost 
 async function untilStatus(qmp: Qmp, wanted: 'ready' | 'pending' | 'concluded', everyMs: number): Promise<void> {
   for (;;) {
     const { status, error } = statusOf(await qmp.execute('query-jobs'));
-    if (error !== undefined) throw new TartletError('GUEST_UNREACHABLE', `QEMU cannot copy the disk: ${error}`);
+    if (error !== undefined) {
+      const code = codeOfWords(error) === 'DISK_FULL' ? 'DISK_FULL' : 'GUEST_UNREACHABLE';
+      throw new TartletError(code, `QEMU cannot copy the disk: ${error}`);
+    }
     if (status === wanted) return;
     if (status === undefined || status === 'concluded')
       throw new TartletError('GUEST_UNREACHABLE', 'QEMU ended the copy of the disk before its time');

@@ -2,12 +2,13 @@ import { copyDisk } from '../../fs/disk/disk-copy.ts';
 import { neverSharesBlocks } from '../../fs/disk/shared-block.ts';
 import { sizeDisk } from '../../fs/disk/disk-size.ts';
 import { removeEntry } from '../../fs/remove.ts';
+import { statIfThere } from '../../fs/stats.ts';
 import { isOnOneDisk } from '../../fs/space.ts';
 import { LazyFile, VmFile } from '../../home/home-entry.ts';
 import { holdImage, TO_READ } from '../../home/images/image-lock.ts';
 import type { VmDirectory } from '../../home/vm-directory.ts';
 import type { Session } from '../../session/session.ts';
-import { makeRoom } from '../../transfer/pull/room.ts';
+import { makeRoom, requireFreeIn } from '../../transfer/pull/room.ts';
 import type { LazyVm } from './lazy-vm.ts';
 
 /**
@@ -27,7 +28,7 @@ export async function copyImage(
     session.images.require(imageName, 'attach'),
   );
   try {
-    await makeRoomFor(session, name, held.seen.directory);
+    await makeRoomFor(session, name, held.seen.directory, directory);
     await copyDisk(`${held.seen.directory.path}/${VmFile.disk}`, whole, session);
     await sizeDisk(whole, record.diskBytes);
   } finally {
@@ -35,9 +36,17 @@ export async function copyImage(
   }
 }
 
-/** Only where something that can be deleted lies on the same disk as the VMs, and a copy takes room there at all. */
-async function makeRoomFor(session: Session, name: string, image: VmDirectory): Promise<void> {
+/**
+ * For what a copy takes where blocks cannot be shared, and for what the guest wrote, which is moved there. Nothing that
+ * could be deleted helps where the VMs lie on another disk than the cache.
+ *
+ * @param vm its directory.
+ */
+async function makeRoomFor(session: Session, name: string, image: VmDirectory, vm: string): Promise<void> {
   const { vmsDirectory, cacheDirectory } = session.home;
-  if (!(await isOnOneDisk(vmsDirectory, cacheDirectory)) || !(await neverSharesBlocks(image.path))) return;
-  await makeRoom(session, name, { atLeast: image.allocatedBytes, atMost: image.allocatedBytes });
+  const atLeast = image.allocatedBytes;
+  if (!(await isOnOneDisk(vmsDirectory, cacheDirectory))) return requireFreeIn(vmsDirectory, name, atLeast);
+  if (!(await neverSharesBlocks(image.path))) return;
+  const overlay = await statIfThere(`${vm}/${LazyFile.overlay}`);
+  await makeRoom(session, name, { atLeast, atMost: atLeast + (overlay?.blocks ?? 0) * 512 });
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { TartletError } from '../../errors.ts';
+import { codeOfWords, nextOfWords } from '../../fs/disk-error.ts';
 import { findProgram, SYSTEM_ENVIRONMENT } from '../../fs/system-program.ts';
 import { cleanText } from '../../registry/request/redact.ts';
 
@@ -29,7 +30,7 @@ export interface QemuImgOptions {
   readonly inherited?: readonly number[];
 }
 
-/** Runs `qemu-img` to its end. @throws TartletError `DISK_FULL`, `DISK_IO`, or the reason of the signal. */
+/** Runs `qemu-img` to its end. @throws TartletError `DISK_*`, or the reason of the signal. */
 export async function runQemuImg(argv: readonly string[], options: QemuImgOptions): Promise<void> {
   const { program, directory, verb, file, signal, inherited = [] } = options;
   signal?.throwIfAborted();
@@ -57,6 +58,9 @@ export async function runQemuImg(argv: readonly string[], options: QemuImgOption
   const last = cleanText(words.trim().split('\n').at(-1) ?? '');
   // What it was told to open is the caller's to say.
   const said = last.replace(/^qemu-img: /, '').replace(/ 'json:.*'(?=: )/, '');
-  const code = said.includes('No space left on device') ? 'DISK_FULL' : 'DISK_IO';
-  throw new TartletError(code, `qemu-img cannot ${verb} ${file}: ${said}`, { subject: file });
+  const next = nextOfWords(said);
+  throw new TartletError(codeOfWords(said), `qemu-img cannot ${verb} ${file}: ${said}`, {
+    subject: file,
+    ...(next === undefined ? {} : { next }),
+  });
 }

@@ -133,7 +133,8 @@ export class Patience {
   /** A part came: that of this name, and with it what all parts need. */
   came(part: string): void {
     for (const name of ['', part]) this.#failing.delete(name);
-    for (const [what, failed] of this.#told) if (failed === part) this.#told.delete(what);
+    // What the work as a whole failed for is over when any part comes.
+    for (const [what, failed] of this.#told) if (failed === part || failed === '') this.#told.delete(what);
     if (this.#failing.size === 0) this.#named = 0;
   }
 

@@ -82,7 +82,8 @@ async function offeredOf(session: Session, name: RemoteName, plan: PullPlan): Pr
   return { bytes: encodedBytes(offered), chunks: offered.length };
 }
 
-async function planOf(session: Session, target: PullTarget): Promise<PullPlan> {
+/** How a pull would bring an image, by a look at the home that takes no locks. */
+export async function planOf(session: Session, target: PullTarget): Promise<PullPlan> {
   const { image, presence } = target;
   if (presence === 'complete') return { image, files: [], storedBytes: decodedBytes(image), vmFileBytes: 0 };
   const planner = await PullPlanner.prepare(session, target, 'look');

@@ -44,6 +44,28 @@ export async function requireRoom(session: Session, subject: string, needed: Spa
   requireFree(session, subject, needed, { ...state, free: state.free + (state.prunable ?? 0) }, state.free);
 }
 
+/**
+ * Makes sure that something fits where nothing lies that could be deleted for it.
+ *
+ * @param subject what needs the room, for messages. @param bytes that it needs at least.
+ * @throws TartletError `DISK_FULL` with exact numbers.
+ */
+export async function requireFreeIn(directory: string, subject: string, bytes: number): Promise<void> {
+  const free = await freeBytes(directory);
+  if (free >= bytes) return;
+  throw new TartletError(
+    'DISK_FULL',
+    `${subject} needs at least ${humanBytes(bytes, 1)}, ${humanBytes(free, 1)} are free in ${directory}`,
+    {
+      subject: directory,
+      expected: String(bytes),
+      found: String(free),
+      kept: 'nothing was begun',
+      next: { kind: 'free-space' },
+    },
+  );
+}
+
 /** What is free, and what the cache could give where it may be asked. What killed commands left goes on the way. */
 async function stateOf(session: Session, needed: SpaceNeeded): Promise<DiskState | 'plenty'> {
   const directory = session.home.cacheDirectory;

@@ -112,6 +112,22 @@ it('commits nothing when QEMU cannot copy', async () => {
   expect(said.slice(-2)).toStrictEqual(['cont', 'FREE']);
 });
 
+it('says that the disk is full when there is no room for the copy, and lets the guest go on (D39)', async () => {
+  const { qmp, said } = playedQemu();
+  const { execute } = qmp;
+  const full = async (command: string, given?: Readonly<Record<string, unknown>>): Promise<unknown> =>
+    command === 'query-jobs'
+      ? [{ id: 'replace-disk', status: 'concluded', error: 'No space left on device' }]
+      : execute(command, given);
+  const playing = replaceDisk({ execute: full } as unknown as Qmp, replacement(said));
+  await expect(playing).rejects.toMatchObject({
+    code: 'DISK_FULL',
+    message: 'QEMU cannot copy the disk: No space left on device',
+  });
+  expect(said).not.toContain('COMMIT');
+  expect(said.slice(-3)).toStrictEqual(['blockdev-del', 'cont', 'FREE']);
+});
+
 it('reads what the guest has not written by NBD, read-only, and takes the options of the disk', () => {
   const disk = {
     ...DEFAULT_DISK_OPTIONS,
