@@ -93,7 +93,7 @@ export type { Listed } from './vm/listing.ts';
 export type { PushVmOptions } from './vm/push.ts';
 export type { SetOptions, SetOutcome } from './vm/set.ts';
 export type { StopOutcome } from './vm/stop.ts';
-export type { Ending } from './hypervisor/hypervisor.ts';
+export type { DiskFailure, Ending } from './hypervisor/hypervisor.ts';
 export type { Console, Disk, DiskOptions, DiskSync, DiskCaching, Forward, SoundDriver } from './hypervisor/machine.ts';
 export type { WantedShare } from './hypervisor/share-options.ts';
 export type { Resolver } from './run/address.ts';

@@ -33,7 +33,8 @@ export interface Replacement {
  * whenever something is killed, either the one or the other is the disk, and has everything.
  *
  * @returns `ended` when QEMU ended meanwhile.
- * @throws TartletError `GUEST_UNREACHABLE` when QEMU refuses, `DISK_FULL` when there is no room for the copy, and what `commit` throws.
+ * @throws TartletError `GUEST_UNREACHABLE` when QEMU refuses, `DISK_FULL` when there is no room for the copy, and what
+ * `commit` throws.
  */
 export async function replaceDisk(qmp: Qmp, replacement: Replacement): Promise<'replaced' | 'ended'> {
   try {
