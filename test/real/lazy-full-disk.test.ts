@@ -9,7 +9,8 @@ const MIB = 1024 * 1024;
 const LONG_MS = 3_600_000;
 
 /** What lies on the small disk; all of them where `npm run acceptance full` asks for that. */
-const PLACES = process.env['TARTLET_LAZY_FULL'] === 'all' ? (['home', 'vms', 'cache'] as const) : (['home'] as const);
+const IS_ALL = process.env['TARTLET_LAZY_FULL'] === 'all';
+const PLACES = IS_ALL ? (['home', 'vms', 'cache'] as const) : (['home'] as const);
 type Place = (typeof PLACES)[number] | 'vms' | 'cache';
 
 /** As small as can be: image and disk have 16 MiB each, what the guest writes 9, and the kernel's console a few. */
@@ -122,6 +123,33 @@ describeWithParts('a disk that is full below a VM', ['qemu-system-x86_64', 'qemu
       expect(await life.until(() => life.isWhole && life.said.isUp), life.run?.stderr).toBe(true);
       const { told } = life.said;
       expect(await life.until(() => life.said.told >= told + 3), life.run?.stderr).toBe(true);
+      await life.stop();
+      expect(await wrongWith(life)).toStrictEqual([]);
+    },
+  );
+
+  it.for(IS_ALL ? ['moved'] : [])(
+    'has room for a copy of the image, and none for what the guest wrote into its holes: that is %s by the next run (D38)',
+    { timeout: LONG_MS },
+    async (_, context) => {
+      needsSmallDisk(context);
+      const { home, disk } = smallDisk('home');
+      const life = await LazyLife.begin(cleanup, imageOf(16, 'hole'), { home });
+      expect(await life.clone()).toMatchObject({ exitCode: 0 });
+      life.registry.heldFrom = life.registry.blobCount - 2;
+      const run = life.begin({ noisy: true });
+      expect(await life.until(() => life.said.noises > 0 && life.said.told > 3), run.stderr).toBe(true);
+      expect(await life.until(() => life.registry.answered >= life.registry.heldFrom - 8), run.stderr).toBe(true);
+      disk.fill(12 * MIB);
+      life.registry.heldFrom = Number.POSITIVE_INFINITY;
+      expect(await life.until(() => NEXT_RUN.test(run.stderr)), run.stderr).toBe(true);
+      expect(run.stderr).toContain('QEMU cannot copy the disk: No space left on device\n');
+      expect(await life.untilWritten(3), run.stderr).toBe(true);
+      await life.stop();
+      expect([life.isWhole, existsSync(life.at('.lazy-disk.img'))]).toStrictEqual([false, false]);
+      disk.empty();
+      const again = life.begin();
+      expect(await life.until(() => life.isWhole && life.said.isUp), again.stderr).toBe(true);
       await life.stop();
       expect(await wrongWith(life)).toStrictEqual([]);
     },

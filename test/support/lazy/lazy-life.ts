@@ -43,10 +43,14 @@ const CONFIG = {
   display: { width: 800, height: 600 },
 };
 
-/** An image for the writing guest. @param mib of its disk, 16 or more. */
-export function imageOf(mib: number): ReturnType<typeof tinyImage> {
+/** An image for the writing guest. @param mib of its disk, 16 or more. @param noise what is where it writes most. */
+export function imageOf(mib: number, noise: 'data' | 'hole' = 'data'): ReturnType<typeof tinyImage> {
+  const { at: from, size } = PLACES.noise;
+  const isHole = (at: number): boolean => noise === 'hole' && at >= from * MIB && at < (from + size) * MIB;
   return tinyImage({
-    chunks: Array.from({ length: (mib * MIB) / CHUNK_BYTES }, (_, at) => chunkBytes(at)),
+    chunks: Array.from({ length: (mib * MIB) / CHUNK_BYTES }, (_, at) =>
+      isHole(at * CHUNK_BYTES) ? Buffer.alloc(CHUNK_BYTES) : chunkBytes(at),
+    ),
     config: Buffer.from(JSON.stringify(CONFIG)),
     nvram: readFileSync(partPath('ovmf')),
   });
