@@ -59,6 +59,8 @@ export class HeldPull {
   async stop(): Promise<void> {
     this.#stop.abort(new Error('stopped'));
     await this.outcome.catch(() => undefined);
+    // Answers to one that has ended reach none that asks again.
+    this.#held.clear();
     this.#stop = new AbortController();
   }
 
