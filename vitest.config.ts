@@ -7,6 +7,8 @@ const UNIT = ['names', 'oci', 'credentials', 'errors', 'hypervisor', 'guest', 'm
 const common = {
   testTimeout: 30_000,
   hookTimeout: 60_000,
+  // Without that a condition must be so within a second, which a machine at other work does not always give.
+  expect: { poll: { timeout: 20_000 } },
   // Commands of tests leave nothing in the cache directory of the user who runs them.
   env: { NODE_DISABLE_COMPILE_CACHE: '1' },
 };
