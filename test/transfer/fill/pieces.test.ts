@@ -1,24 +1,17 @@
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
-import { ImageDevice } from '../../../src/lazy-disk/image-device.ts';
-import { keepPulling } from '../../../src/lazy-disk/keep-pulling.ts';
-import { describeError } from '../../../src/errors.ts';
+import type { ImageDevice } from '../../../src/lazy-disk/image-device.ts';
 import { servePeers } from '../../../src/peer/peer-server.ts';
 import { fleetKey } from '../../../src/peering/fleet-key.ts';
-import { RemoteName } from '../../../src/names/remote-name.ts';
-import type { TransferEvent } from '../../../src/session/progress.ts';
-import type { Session, SessionOptions } from '../../../src/session/session.ts';
-import type { GuestFill } from '../../../src/transfer/fill/disk-layers.ts';
-import { Patience } from '../../../src/transfer/fill/patience.ts';
-import { pull, type PullOptions } from '../../../src/transfer/pull/pull.ts';
+import { pull } from '../../../src/transfer/pull/pull.ts';
 import { noise, prose } from '../../codec/disk-data.ts';
-import { temporaryDirectory } from '../../support/directory.ts';
 import { eventually } from '../../support/held-pull.ts';
 import { freshSession } from '../../support/home.ts';
 import { playPeer, searchOf, TOKEN } from '../../support/played-peer.ts';
-import { type PiecedImage, piecedImage, understood } from '../../support/pieced-image.ts';
-import { send, startStaticRegistry, type StaticRegistry } from '../../support/static-registry.ts';
+import { piecedImage } from '../../support/pieced-image.ts';
+import { PiecedWorld } from '../../support/pieced-world.ts';
+import { send } from '../../support/static-registry.ts';
 import { sha256, type TinyImage } from '../../support/tart-image.ts';
 
 const MIB = 1024 * 1024;
@@ -32,130 +25,6 @@ const CHUNKS = [
 ];
 const image = await piecedImage(CHUNKS);
 const [LAYER = 0, SECOND = 0] = CHUNKS.map(({ length }) => length);
-
-/** A registry of an image, a home, and what comes from the one into the other. */
-class World {
-  readonly registry: StaticRegistry;
-  readonly image: PiecedImage;
-  readonly session: Session;
-  readonly events: TransferEvent[] = [];
-  readonly name: RemoteName;
-  #stop = new AbortController();
-
-  private constructor(registry: StaticRegistry, of: PiecedImage, options: Partial<SessionOptions>) {
-    this.registry = registry;
-    this.image = of;
-    this.session = freshSession({ onEvent: (event) => this.events.push(event), ...options });
-    this.name = RemoteName.parse(`${registry.address}/org/vm@${of.digest}`);
-    onTestFinished(() => this.#stop.abort(new Error('the test has ended')));
-  }
-
-  static async of(pieced: PiecedImage = image, options: Partial<SessionOptions> = {}): Promise<World> {
-    return new World(await startStaticRegistry({ latest: pieced }), pieced, options);
-  }
-
-  /** With a mirror of the registry. */
-  static async mirrored(): Promise<{ readonly world: World; readonly mirror: StaticRegistry }> {
-    const [registry, mirror] = [
-      await startStaticRegistry({ latest: image }),
-      await startStaticRegistry({ latest: image }),
-    ];
-    const directory = temporaryDirectory();
-    const table = `[[registry]]\nlocation = "${registry.address}"\n`;
-    writeFileSync(
-      `${directory}/registries.conf`,
-      `${table}[[registry.mirror]]\nlocation = "${mirror.address}/cache"\n`,
-    );
-    const environment = { TARTLET_MIRRORS: `${directory}/registries.conf`, HOME: directory };
-    return { world: new World(registry, image, { environment }), mirror };
-  }
-
-  /** As a run pulls for its guest. */
-  guest(fill: GuestFill): Promise<void> {
-    const signal = this.#stop.signal;
-    const pulling = keepPulling(this.session, this.name, {
-      insecure: false,
-      fill,
-      signal,
-      onRetry: () => undefined,
-      patience: new Patience({ onTrouble: ({ error }) => this.troubles.push(describeError(error)) }),
-      onNote: (text) => this.told.push(text),
-    });
-    pulling.catch(() => undefined);
-    return pulling;
-  }
-
-  readonly troubles: string[] = [];
-  readonly told: string[] = [];
-
-  /** As a command does. */
-  pull(options: PullOptions = {}): ReturnType<typeof pull> {
-    const pulling = pull(this.session.with({ signal: this.#stop.signal }), this.name, { concurrency: 1, ...options });
-    pulling.catch(() => undefined);
-    return pulling;
-  }
-
-  /** Ends what pulls, as the end of its process would. */
-  async stop(pulling: Promise<unknown>): Promise<void> {
-    this.#stop.abort(new Error('stopped'));
-    await pulling.catch(() => undefined);
-    this.#stop = new AbortController();
-    this.registry.requests.length = 0;
-  }
-
-  device(): ImageDevice {
-    const device = new ImageDevice(this.session, this.name, understood(this.image), {
-      zeros: new Set(),
-      onLate: () => undefined,
-    });
-    onTestFinished(async () => device.close());
-    return device;
-  }
-
-  /**
-   * Bytes of each layer that were asked for: first and last, or `all`. What was closed while something else was urgent,
-   * and asked for again from where it was to the same end, counts once.
-   */
-  asked(): string[] {
-    const ends = new Map<string, number>();
-    for (const line of this.registry.requests) {
-      const layer = this.image.layers.findIndex((digest) => line.includes(digest));
-      if (layer < 0) continue;
-      const [, from = '0', to = ''] = /bytes=(\d+)-(\d*)$/.exec(line) ?? [];
-      const end = `${layer} ${to === '' ? (this.image.pieces[layer]?.size ?? 0) - 1 : to}`;
-      ends.set(end, Math.min(Number(from), ends.get(end) ?? Number.POSITIVE_INFINITY));
-    }
-    return [...ends].map(([end, from]) => {
-      const [layer = '', to = ''] = end.split(' ');
-      const isAll = from === 0 && Number(to) + 1 === this.image.pieces[Number(layer)]?.size;
-      return `${layer} ${isAll ? 'all' : `${from}-${to}`}`;
-    });
-  }
-
-  /** Bytes of layers that were asked for. */
-  askedBytes(): number {
-    return this.asked().reduce((sum, line) => {
-      const [layer = '', range = ''] = line.split(' ');
-      const [from = '', to = ''] = range.split('-');
-      return sum + (range === 'all' ? (this.image.pieces[Number(layer)]?.size ?? 0) : Number(to) - Number(from) + 1);
-    }, 0);
-  }
-
-  /** How the bytes of pieces are asked for. */
-  range(layer: number, first: number, last = first): string {
-    const pieces = this.image.pieces[layer];
-    return `${layer} ${pieces?.piece(first).from}-${(pieces?.piece(last).to ?? 0) - 1}`;
-  }
-
-  notes(): string[] {
-    return [...this.told, ...this.events.flatMap((event) => (event.kind === 'note' ? [event.text] : []))];
-  }
-
-  async cachedDisk(): Promise<Buffer> {
-    const found = await this.session.images.find(this.name);
-    return readFileSync(`${found?.directory.path ?? ''}/disk.img`);
-  }
-}
 
 async function bytesOf(device: ImageDevice, offset: number, length: number): Promise<Buffer> {
   await device.ready({ offset, length }, SIGNAL);
@@ -178,7 +47,7 @@ function damaging(of: TinyImage, digest: string, at: number) {
 }
 
 it('fetches the MiB that a guest reads of a layer, and nothing beside it', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   const pulling = world.guest('waited-for');
   const device = world.device();
   expect((await bytesOf(device, 2 * MIB + 5, 10)).equals(ofDisk(2 * MIB + 5, 10))).toBe(true);
@@ -193,7 +62,7 @@ it('fetches the MiB that a guest reads of a layer, and nothing beside it', async
 });
 
 it('gives a guest zeros without any network', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   const pulling = world.guest('waited-for');
   const device = world.device();
   await bytesOf(device, 0, 1);
@@ -204,7 +73,7 @@ it('gives a guest zeros without any network', async () => {
 });
 
 it('brings everything by pieces while a guest waits, each once, and the image is as any other', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   await world.guest('everything');
   expect((await world.cachedDisk()).equals(image.disk)).toBe(true);
   expect(world.asked()).not.toContain('0 all');
@@ -221,7 +90,7 @@ it('brings everything by pieces while a guest waits, each once, and the image is
 });
 
 it('lets two guests and a pull share what comes', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   const pulling = [world.guest('everything'), world.guest('everything'), world.pull()];
   const devices = [world.device(), world.device()];
   const wanted = [10 * MIB, LAYER + MIB, MIB, LAYER + SECOND];
@@ -234,14 +103,14 @@ it('lets two guests and a pull share what comes', async () => {
 });
 
 it('fetches layers as a whole while no guest waits, without the index', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   await world.pull();
   expect(world.asked().toSorted()).toEqual(['0 all', '1 all', '2 all']);
   expect(world.registry.requests.join()).not.toContain(sha256(image.index));
 });
 
 it('gives a guest that comes to a pull its piece of a layer under way, and of one that has not begun', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   // The first layer stops in its middle.
   let hold = true;
   world.registry.intercept = (request, response) => {
@@ -267,7 +136,7 @@ it('gives a guest that comes to a pull its piece of a layer under way, and of on
 });
 
 it('fetches nothing again that was verified before a kill, and hashes it before it counts', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   const first = world.guest('waited-for');
   const device = world.device();
   for (const at of [0, 3, 4, 9]) await bytesOf(device, at * MIB, MIB);
@@ -281,7 +150,7 @@ it('fetches nothing again that was verified before a kill, and hashes it before 
 });
 
 it('goes on by pieces where a pull continues what came by pieces, and by layers where it did not', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   const first = world.guest('waited-for');
   await bytesOf(world.device(), 0, 3 * MIB);
   await world.stop(first);
@@ -293,7 +162,7 @@ it('goes on by pieces where a pull continues what came by pieces, and by layers 
 });
 
 it('fetches a piece again that something else has changed since', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   const first = world.guest('waited-for');
   await bytesOf(world.device(), 0, 3 * MIB);
   await world.stop(first);
@@ -313,7 +182,7 @@ it.each<[string, (index: Uint8Array) => Uint8Array]>([
   ['is cut short', (index) => index.subarray(0, -1)],
 ])('brings layers as a whole where the index %s, and says so once (C36)', async (_what, change) => {
   const other = await piecedImage(CHUNKS.slice(1), change);
-  const world = await World.of(other);
+  const world = await PiecedWorld.of(other);
   const pulling = world.guest('everything');
   const read = await bytesOf(world.device(), 2 * MIB, 10);
   expect(read.equals(ofDisk(2 * MIB, 10, other.disk))).toBe(true);
@@ -324,7 +193,7 @@ it.each<[string, (index: Uint8Array) => Uint8Array]>([
 
 it('brings layers as a whole where the registry has lost the index, or sends another one (C36)', async () => {
   for (const meddle of ['lost', 'changed'] as const) {
-    const world = await World.of();
+    const world = await PiecedWorld.of(image);
     const digest = sha256(image.index);
     const damaged = damaging(image, digest, 100);
     world.registry.intercept = (request, response) => {
@@ -341,7 +210,7 @@ it('brings layers as a whole where the registry has lost the index, or sends ano
 });
 
 it('gives a guest nothing of a piece whose digest is wrong, tells the digest, and goes on when it is mended (C37)', async () => {
-  const world = await World.of();
+  const world = await PiecedWorld.of(image);
   const [digest = ''] = image.layers;
   world.registry.intercept = damaging(image, digest, (image.pieces[0]?.piece(3).from ?? 0) + 500);
   const pulling = world.guest('everything');
@@ -360,7 +229,7 @@ it('gives a guest nothing of a piece whose digest is wrong, tells the digest, an
 });
 
 it('takes a piece that a mirror has damaged from the registry, and no other piece again (C37)', async () => {
-  const { world, mirror } = await World.mirrored();
+  const { world, mirror } = await PiecedWorld.mirrored(image);
   const [digest = ''] = image.layers;
   mirror.intercept = damaging(image, digest, (image.pieces[0]?.piece(9).from ?? 0) + 500);
   const pulling = world.guest('waited-for');
@@ -372,12 +241,12 @@ it('takes a piece that a mirror has damaged from the registry, and no other piec
 });
 
 it('takes layers that nothing waits for from a peer, as a whole', async () => {
-  const host = await World.of();
+  const host = await PiecedWorld.of(image);
   await host.pull();
   const key = fleetKey(TOKEN, 'test');
   const peer = await servePeers(host.session, { key, listen: { host: '127.0.0.1', port: 0 } });
   onTestFinished(async () => peer.close());
-  const world = await World.of(image, { peers: searchOf([peer.address]) });
+  const world = await PiecedWorld.of(image, { peers: searchOf([peer.address]) });
   await world.guest('everything');
   expect((await world.cachedDisk()).equals(image.disk)).toBe(true);
   expect(world.asked()).toEqual([]);
@@ -385,7 +254,7 @@ it('takes layers that nothing waits for from a peer, as a whole', async () => {
 
 it('takes what a guest waits for of a layer from the registry, where a peer has all of it', async () => {
   const peer = await playPeer(() => undefined);
-  const world = await World.of(image, { peers: searchOf([peer.address]) });
+  const world = await PiecedWorld.of(image, { peers: searchOf([peer.address]) });
   const pulling = world.guest('everything');
   await eventually(() => peer.asked.length).toBeGreaterThan(0);
   expect((await bytesOf(world.device(), 2 * MIB, 10)).equals(ofDisk(2 * MIB, 10))).toBe(true);
