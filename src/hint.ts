@@ -261,6 +261,7 @@ export interface VmHints {
   'attach-read-only': None;
   'attach-own-kind': None;
   'run-without-attachments': None;
+  'run-with-disk': None;
 }
 
 /** About archives, and files that are none. */

@@ -166,7 +166,7 @@ export function notSuspendable(name: string, why: NotSuspendable): TartletError 
   return new TartletError('GUEST_FAILED', `the VM "${name}" cannot be suspended: ${WHY_NOT_SUSPENDED[why]}`, {
     subject: name,
     kept: 'it goes on',
-    next: { kind: 'run-without-attachments' },
+    next: { kind: why === 'lazy-disk' ? 'run-with-disk' : 'run-without-attachments' },
   });
 }
 

@@ -126,7 +126,9 @@ describeWithParts(
         expect(existsSync(at('disk.img'))).toBe(false);
         await write('first', 5);
         expect((await user.run('list', '--source', 'local')).stdout).toContain('running');
-        expect((await user.run('suspend', 'ci')).stderr).toContain('its disk had not arrived yet');
+        const suspended = await user.run('suspend', 'ci');
+        expect(suspended.stderr).toContain('its disk had not arrived yet');
+        expect(suspended.stderr).toContain('next: when its disk has arrived, shut it down and run it again');
         await expect.poll(verified, { timeout: 60_000 }).toBe(layers.length - 1);
         killed.kill('SIGKILL');
         await killed.ended.catch(() => undefined);

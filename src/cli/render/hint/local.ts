@@ -187,6 +187,7 @@ export const VM_TEXTS: HintTexts<VmHints> = {
   'attach-own-kind': () => 'attach the disc for the architecture of the VM',
   'attach-read-only': () => 'end that program, or attach the disk read-only (:ro)',
   'run-without-attachments': () => 'shut it down, and run it without --dir and without --disk of an image',
+  'run-with-disk': () => 'when its disk has arrived, shut it down and run it again: then it can be suspended',
 };
 
 /** About archives. */
