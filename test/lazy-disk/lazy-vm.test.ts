@@ -138,6 +138,7 @@ it.each([
   [['--lazy', 'host/org/vm', 'ls'], 'next: run it in a running VM with exec or ssh'],
   [['--name', 'other', 'ci'], 'next: leave it out, or give --lazy and an image'],
   [['--rm', '--name', 'other', 'host/org/vm'], '--rm and --name exclude each other'],
+  [['--lazy', '--wait-for', 'dinner', 'host/org/vm'], '"dinner" is nothing to wait for'],
   [['--lazy', '--no-graphics', '--graphics', 'host/org/vm'], '--graphics and --no-graphics exclude each other'],
 ])('refuses run %j before anything is made', async (words, said) => {
   const { workplace, run } = await place();

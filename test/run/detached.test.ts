@@ -125,8 +125,7 @@ describe('the words of run that are ours', () => {
       'host/org/vm:1',
       '--net-host',
     ];
-    const made = wordsFor(argv, 'host/org/vm:1', 'ci');
-    expect(withoutLifeFlags(made)).toEqual(['run', '--disk', 'org/data', 'ci', '--net-host']);
+    expect(wordsFor(argv, 'host/org/vm:1', 'ci')).toEqual(['run', '--disk', 'org/data', 'ci', '--net-host']);
   });
 
   it.each(['ip ', 'TCP:1', 'tcp:', 'tcp:65536', 'tcp:1a', ''])('do not take %j for something to wait for', (text) => {

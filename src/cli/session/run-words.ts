@@ -62,9 +62,12 @@ export function tartWords(argv: readonly string[], name: string): string[] {
   return words.map((word, index) => (index === at ? name : word));
 }
 
-/** A command line of `run` for the VM that was made of an image: no option of it has its value behind the image. */
+/**
+ * A command line of `run` without {@link LifeFlags}, for the VM that was made of an image: on a Mac it is Tart's. No
+ * option of it has its value behind the image.
+ */
 export function wordsFor(argv: readonly string[], image: string, name: string): string[] {
-  return argv.with(argv.lastIndexOf(image), name);
+  return withoutLifeFlags(argv.with(argv.lastIndexOf(image), name));
 }
 
 /** @throws TartletError `USAGE` */

@@ -3,10 +3,11 @@ import { cloneOnDemand } from '../../../lazy-disk/clone-on-demand.ts';
 import type { LazyMode } from '../../../lazy-disk/clone-lazily.ts';
 import type { LocalName } from '../../../names/local-name.ts';
 import { RemoteName } from '../../../names/remote-name.ts';
-import { wholeNote } from '../../render/on-demand.ts';
 import type { Session } from '../../../session/session.ts';
+import { wholeNote } from '../../render/on-demand.ts';
 import { lazyMode } from '../../session/lazy-settings.ts';
-import { parseRunFlags, type RunFlags } from '../../session/run-settings.ts';
+import { planRun } from '../../session/run-plan.ts';
+import type { RunFlags } from '../../session/run-settings.ts';
 import { type LifeFlags, wordsFor } from '../../session/run-words.ts';
 import { withSession } from '../../session/session.ts';
 import { newLocalName } from '../../session/usage-error.ts';
@@ -34,7 +35,7 @@ export async function makeFromImage(
   const image = imageOf(text);
   const name = flags.name === undefined ? nameFrom(image) : newLocalName(flags.name);
   // What cannot be understood is said before anything is fetched.
-  parseRunFlags(terminal, flags);
+  await planRun(terminal, flags);
   const work = async (session: Session, say: (line: string) => void): Promise<number> => {
     if (session.vms.find(name) !== undefined) throw taken(terminal, name);
     await cloneOnDemand(session, image.text, name, { lazy, onWhole: (why) => say(wholeNote(why)) });
