@@ -11,6 +11,7 @@ import { describeWithParts } from '../support/real-parts.ts';
 const KILLS = Number(process.env['TARTLET_LAZY_KILLS'] ?? 0);
 const PIVOTS = Number(process.env['TARTLET_LAZY_PIVOTS'] ?? 1);
 const LONG_MS = 3_600_000;
+const MOST_TRIES = 9;
 
 /** What a kill may bring to be fetched again, as a share of the image. */
 const MOST_AGAIN = 0.02;
@@ -140,12 +141,17 @@ describeWithParts('a VM whose disk arrives', ['qemu-system-x86_64', 'qemu-img', 
   }
 
   it('says what it was when QEMU is killed while the disk takes its place (P41)', { timeout: LONG_MS }, async () => {
-    const life = await LazyLife.begin(cleanup, imageOf(16));
-    expect(await life.clone()).toMatchObject({ exitCode: 0 });
-    const { exitCode, stderr } = await (await hitQemu(life, 'SIGKILL')).ended;
-    expect(exitCode).toBe(1);
-    expect(stderr).toContain('error: the VM ended by an accident: QEMU was ended by SIGKILL\n');
-    expect(stderr).not.toContain('the guest goes on');
+    let life: LazyLife;
+    // Where this process is slow, the disk has its name when the signal comes: then another VM shows it.
+    for (let tries = 0; ; tries += 1) {
+      life = await LazyLife.begin(cleanup, imageOf(16));
+      expect(await life.clone()).toMatchObject({ exitCode: 0 });
+      const { exitCode, stderr } = await (await hitQemu(life, 'SIGKILL')).ended;
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain('error: the VM ended by an accident: QEMU was ended by SIGKILL\n');
+      expect(stderr).not.toContain('the guest goes on');
+      if (!life.isWhole || tries === MOST_TRIES) break;
+    }
     expect([life.isWhole, existsSync(life.at('.lazy-disk.img'))]).toStrictEqual([false, false]);
   });
 
